@@ -1,0 +1,58 @@
+/** What a transponder is (design §4). `desired` is written only by REST, WebSocket and configuration; `state` only by the machine. */
+export type Desired = 'run' | 'stop';
+
+export type TransponderKind = 'rtmp_push' | 'rtmp_pull' | 'wcs_push' | 'wcs_pull';
+
+export type TransponderState =
+  | 'NEW'
+  | 'WAITING_SOURCE'
+  | 'STARTING'
+  | 'ACTIVE'
+  | 'DEGRADED'
+  | 'STOPPING'
+  | 'BACKOFF'
+  | 'SUSPENDED'
+  | 'FAILED'
+  | 'TERMINATED';
+
+/**
+ * Why a run ended. The class decides what follows, not the exit code alone (reference/supervision-and-user-pain.md §2.3).
+ * `dest_*`, `tls_error` and `media_unsupported` are the destination's word; the rest is ours.
+ */
+export type ExitClass =
+  | 'asked_stop'
+  | 'source_gone'
+  | 'dest_refused'
+  | 'dest_unreachable'
+  | 'dest_dns'
+  | 'dest_timeout'
+  | 'dest_reset'
+  | 'dest_busy'
+  | 'dest_auth'
+  | 'dest_rejected'
+  | 'dest_forbidden_address'
+  | 'tls_error'
+  | 'media_unsupported'
+  | 'stalled'
+  | 'start_timeout'
+  | 'killed'
+  | 'crash'
+  | 'spawn_error'
+  | 'server_crash'
+  /** The set of tracks changed (a camera appeared): start again at once with the new plan; not a failure. */
+  | 'replan';
+
+/** One end of a run, in the shape in which the supervisor, the gate and the store exchange it. */
+export interface RunEnd {
+  readonly exitClass: ExitClass;
+  /** One sentence for the operator, without secrets: the destination's own words where it gave some. */
+  readonly detail: string;
+  readonly exitCode?: number | undefined;
+  readonly exitSignal?: string | undefined;
+}
+
+/** Which audio goes to the destination; switching never restarts anything (design §1 "Mute and sound"). */
+export type AudioMode =
+  | { readonly mode: 'source' }
+  | { readonly mode: 'mute' }
+  | { readonly mode: 'sound'; readonly soundFile: string; readonly loop: boolean };

@@ -1,0 +1,69 @@
+import type { RunEnd } from '../domain/transponder.ts';
+
+/**
+ * The egress gate (design §5). ffmpeg never dials the internet: it publishes to a loopback port of ours under a one-time
+ * token, and the gate publishes the same messages to the real destination. So the destination's name, key and password are
+ * never on a command line, the bytes the destination took are counted, and its status messages become exit reasons.
+ */
+export interface RtmpPushGate {
+  /** Makes a place for one child. Nothing is dialled before the child connects. */
+  admit(options: GateOptions): GateSession;
+  close(): Promise<void>;
+}
+
+/** A parsed RTMP URL and stream name. Made by `egress/rtmp-target.ts`; the only place in memory that holds the secret. */
+export interface RtmpTarget {
+  readonly tls: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** `connect` app with its query, e.g. `live?user=u&pass=p`. */
+  readonly app: string;
+  /** tcUrl without user information. */
+  readonly tcUrl: string;
+  /** Name given to `publish`. */
+  readonly playPath: string;
+  readonly credentials?: { readonly user: string; readonly password: string } | undefined;
+  /** Host, port and first part of the app; key, query and password replaced. The only form for logs, lists and labels. */
+  readonly redacted: string;
+}
+
+export interface GateOptions {
+  readonly target: RtmpTarget;
+  readonly flashVersion: string;
+  /** Local address of the outgoing socket (`rtmp_publisher_ip`); undefined = any. */
+  readonly localAddress?: string | undefined;
+  /** From dialling to NetStream.Publish.Start. */
+  readonly connectTimeoutMs: number;
+  readonly onEvent: (event: GateEvent) => void;
+}
+
+export type GateEvent =
+  | { readonly type: 'dialling'; readonly address: string }
+  /** NetStream.Publish.Start (or the destination's equivalent) arrived. */
+  | { readonly type: 'publishing' }
+  /** Any other status message of the destination. */
+  | { readonly type: 'status'; readonly level: string; readonly code: string; readonly description: string }
+  /** Once. The gate's side is over; the child's socket is closed too. */
+  | { readonly type: 'ended'; readonly end: RunEnd };
+
+export interface GateSession {
+  /** For the child's command line: `rtmp://127.0.0.1:<port>/`, a one-time app name and play path. */
+  readonly childUrl: string;
+  readonly childApp: string;
+  readonly childPlayPath: string;
+  /** Read at any time; cheap. */
+  counters(): GateCounters;
+  /** Sends FCUnpublish and deleteStream where a stream is open, then closes both sockets. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface GateCounters {
+  /** Media bytes that the kernel has taken for the destination's socket: written minus what still waits in user space. */
+  readonly bytesAccepted: number;
+  /** What waits in user space for the destination's socket. */
+  readonly backlogBytes: number;
+  /** The destination's last RTMP Acknowledgement, 0 where it sends none. */
+  readonly bytesAcknowledged: number;
+  /** True after a video keyframe (or, without video, any audio frame) was written to the destination. */
+  readonly mediaStarted: boolean;
+}

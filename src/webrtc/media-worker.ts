@@ -1,0 +1,120 @@
+import type { AudioCodec, VideoCodec } from '../domain/media.ts';
+
+/**
+ * The one narrow door between control and media (design §1): plain serialisable commands and events, no packet and no
+ * object with methods crosses it, so that a worker can live on another thread. `webrtc/local-media-worker.ts` is the
+ * worker on this thread.
+ */
+export interface MediaWorker {
+  /** The ports that ended up bound (0 in the options means any free one). */
+  readonly ports: { readonly udpPort: number; readonly tcpPort: number };
+  /**
+   * Answers a publisher's offer. Rejects with AppError `BAD_SDP` or `NO_COMMON_CODECS`; nothing is left behind then.
+   * After it resolves exactly one `connected` or `ended` event follows within the connect timeout.
+   */
+  publish(request: PublishRequest): Promise<PublishAnswer>;
+  /** Answers a player's offer. As `publish`; also rejects with `STREAM_NOT_FOUND` when the stream has ended meanwhile. */
+  play(request: PlayRequest): Promise<PlayAnswer>;
+  /** Ends a publisher or player. Unknown ids are ignored. Its `ended` event carries the reason `closed`. */
+  close(sessionId: string): void;
+  /** Asks the source for a keyframe; coalesced so that a source never sees more than one request per 500 ms. */
+  requestKeyframe(streamId: string): void;
+  /** While wanted, `frame` and `senderReport` events are emitted for this stream; replays the cached GOP first. */
+  setFramesWanted(streamId: string, wanted: boolean): void;
+  /** The listener for all events. Set once, before the first command. */
+  onEvent(listener: (event: MediaEvent) => void): void;
+  /** Ends all sessions and releases the sockets. */
+  dispose(): Promise<void>;
+}
+
+export interface PublishRequest {
+  /** The client's mediaSessionId; names both the session and the stream (`streamId`). */
+  readonly sessionId: string;
+  readonly offerSdp: string;
+  readonly transport: 'UDP' | 'TCP';
+  /** Upper bound told to the browser, in kbit/s; 0 = none. */
+  readonly maxBitrateKbps: number;
+}
+
+export interface PublishAnswer {
+  readonly answerSdp: string;
+  readonly video?: { readonly codec: VideoCodec } | undefined;
+  readonly audio?: { readonly codec: Exclude<AudioCodec, 'aac'> } | undefined;
+}
+
+export interface PlayRequest {
+  readonly sessionId: string;
+  /** The publisher's session id. */
+  readonly streamId: string;
+  readonly offerSdp: string;
+  readonly transport: 'UDP' | 'TCP';
+}
+
+export type PlayAnswer = PublishAnswer;
+
+/** Why a session ended; edges translate it to the WCS vocabulary. */
+export type MediaEndReason =
+  | 'closed'
+  | 'source_ended'
+  | 'ice_timeout'
+  | 'ice_keep_alive'
+  | 'dtls_fingerprint'
+  | 'dtls_error'
+  | 'rtp_activity'
+  | 'remote_closed';
+
+/** An access unit or audio frame as it left the reorder buffer, still on the sender's RTP clock. */
+export interface RtpFrame {
+  readonly kind: 'video' | 'audio';
+  readonly codec: VideoCodec | Exclude<AudioCodec, 'aac'>;
+  /** RTP timestamp unwrapped to more than 32 bits; ticks of `clockRateHz`. */
+  readonly rtpTime: number;
+  readonly clockRateHz: number;
+  /** Monotonic arrival time of the frame's first packet. */
+  readonly arrivalUs: number;
+  /** Audio frames are always `true`. */
+  readonly isKeyframe: boolean;
+  /** Video only, else 0: the size of the picture, known from the keyframe. */
+  readonly width: number;
+  readonly height: number;
+  /** H.264: Annex-B, SPS + PPS in front of every IDR. Owned by the receiver of the event. */
+  readonly data: Buffer;
+}
+
+export interface VideoRate {
+  readonly videoRateBps: number;
+  readonly fps: number;
+  /** Counts since the session began, as WCS reports them. */
+  readonly nack: number;
+  readonly pli: number;
+  readonly lostPackets: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type MediaEvent =
+  | { readonly type: 'connected'; readonly sessionId: string }
+  | { readonly type: 'ended'; readonly sessionId: string; readonly reason: MediaEndReason }
+  /** The first media packet of a session came in (publisher) or went out (player). */
+  | { readonly type: 'mediaStarted'; readonly sessionId: string }
+  /** The size of a stream's picture is known or has changed. */
+  | { readonly type: 'videoFormat'; readonly streamId: string; readonly width: number; readonly height: number }
+  /** Once a second for each session with video. `direction` is the server's view. */
+  | {
+      readonly type: 'rate';
+      readonly sessionId: string;
+      readonly direction: 'inbound' | 'outbound';
+      readonly rate: VideoRate;
+    }
+  | { readonly type: 'notEnoughBandwidth'; readonly sessionId: string; readonly bitrateBps: number; readonly availableBps: number }
+  | { readonly type: 'frame'; readonly streamId: string; readonly frame: RtpFrame }
+  /** A hole in the video was given up; frames resume at the next keyframe. */
+  | { readonly type: 'framesLost'; readonly streamId: string }
+  /** NTP time (µs since 1900, from the sender's clock) that corresponds to an unwrapped RTP time. */
+  | {
+      readonly type: 'senderReport';
+      readonly streamId: string;
+      readonly kind: 'video' | 'audio';
+      readonly ntpUs: number;
+      readonly rtpTime: number;
+    };

@@ -1,0 +1,71 @@
+import type { SrtpKeys, SrtpProfile } from './srtp/srtp.ts';
+
+/**
+ * A peer is one remote browser: ICE-lite, then DTLS, then an opaque pipe for SRTP and SRTCP packets. It knows nothing of
+ * media. All peers of a media worker share one UDP port and one TCP port (reference/webrtc.md, part one).
+ */
+export interface PeerHost {
+  readonly ports: { readonly udpPort: number; readonly tcpPort: number };
+  createPeer(options: PeerOptions): Peer;
+  /** Closes all peers (reason `closed`) and the sockets; resolves when they are gone. */
+  close(): Promise<void>;
+}
+
+export interface PeerOptions {
+  readonly id: string;
+  readonly remote: RemoteTransport;
+  /** TCP puts ICE-TCP passive candidates into the description, UDP the UDP ones. */
+  readonly transport: 'UDP' | 'TCP';
+  /** Most wanted first; the first one that the client offers is taken. */
+  readonly srtpProfiles: readonly SrtpProfile[];
+  /** Once, when a candidate pair is nominated and DTLS is finished and verified. */
+  readonly onConnected: (keys: SrtpKeys) => void;
+  /** An SRTP or SRTCP packet (first byte 128–191). The buffer is valid only during the call and may be written to. */
+  readonly onPacket: (packet: Buffer) => void;
+  /** Once, whatever ended it. */
+  readonly onEnded: (reason: PeerEndReason) => void;
+}
+
+export type PeerEndReason = 'closed' | 'ice_timeout' | 'ice_keep_alive' | 'dtls_fingerprint' | 'dtls_error' | 'remote_closed';
+
+/** The transport part of an offer. */
+export interface RemoteTransport {
+  readonly iceUfrag: string;
+  readonly icePwd: string;
+  readonly fingerprints: readonly Fingerprint[];
+  /** `passive` in an offer makes us the DTLS client. We answer `passive` to everything else. */
+  readonly setup: 'actpass' | 'active' | 'passive';
+}
+
+export interface Fingerprint {
+  /** Lower case, as `sha-256`. */
+  readonly algorithm: string;
+  /** Upper-case hex pairs with colons. */
+  readonly value: string;
+}
+
+/** The transport part of our answer. */
+export interface LocalTransport {
+  readonly iceUfrag: string;
+  readonly icePwd: string;
+  readonly fingerprint: Fingerprint;
+  readonly setup: 'active' | 'passive';
+  readonly candidates: readonly Candidate[];
+}
+
+export interface Candidate {
+  readonly foundation: string;
+  readonly protocol: 'udp' | 'tcp';
+  readonly priority: number;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface Peer {
+  readonly id: string;
+  readonly local: LocalTransport;
+  /** Sends one protected packet at once. `packet` may be reused as soon as the call returns (see the dgram trap in reference/webrtc.md §2). */
+  send(packet: Buffer): void;
+  /** Idempotent; sends a DTLS close_notify where there is someone to tell. */
+  close(): void;
+}
