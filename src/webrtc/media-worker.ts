@@ -106,7 +106,12 @@ export type MediaEvent =
       readonly direction: 'inbound' | 'outbound';
       readonly rate: VideoRate;
     }
-  | { readonly type: 'notEnoughBandwidth'; readonly sessionId: string; readonly bitrateBps: number; readonly availableBps: number }
+  | {
+      readonly type: 'notEnoughBandwidth';
+      readonly sessionId: string;
+      readonly bitrateBps: number;
+      readonly availableBps: number;
+    }
   | { readonly type: 'frame'; readonly streamId: string; readonly frame: RtpFrame }
   /** A hole in the video was given up; frames resume at the next keyframe. */
   | { readonly type: 'framesLost'; readonly streamId: string }

@@ -26,7 +26,8 @@ export interface PeerOptions {
   readonly onEnded: (reason: PeerEndReason) => void;
 }
 
-export type PeerEndReason = 'closed' | 'ice_timeout' | 'ice_keep_alive' | 'dtls_fingerprint' | 'dtls_error' | 'remote_closed';
+export type PeerEndReason =
+  'closed' | 'ice_timeout' | 'ice_keep_alive' | 'dtls_fingerprint' | 'dtls_error' | 'remote_closed';
 
 /** The transport part of an offer. */
 export interface RemoteTransport {
