@@ -1,0 +1,205 @@
+import { boolean, integer, list, oneOf, port, text, type KeyType } from './key-types.ts';
+
+/** One configuration key. `doc` is printed above it in the sample file. */
+export interface KeySpec<T> {
+  readonly type: KeyType<T>;
+  readonly fallback: T;
+  readonly doc: string;
+}
+
+function key<T>(type: KeyType<T>, fallback: NoInfer<T>, doc: string): KeySpec<T> {
+  return { type, fallback, doc };
+}
+
+const attempts = integer(0, 1_000_000);
+
+/**
+ * Every key that does something, by section of the sample file. Keys that WCS has keep their WCS name, default and meaning
+ * (WCS documentation, collected in reference/wcs-protocol.md §5); the rest is ours.
+ */
+export const SECTIONS = {
+  'Ports and addresses': {
+    'ws.port': key(port, 8080, 'WebSocket signalling (ws://).'),
+    'wss.port': key(port, 8443, 'WebSocket signalling over TLS (wss://).'),
+    'http.port': key(port, 8081, 'REST API.'),
+    'https.port': key(port, 8444, 'REST API over TLS.'),
+    'rtmp.port': key(port, 1935, 'RTMP server.'),
+    media_port_from: key(
+      port,
+      31_001,
+      'First port for WebRTC media (UDP, and TCP for clients that ask for it). 0 = any free port.',
+    ),
+    media_port_to: key(port, 32_000, 'Last port for WebRTC media. One port is used for each media worker.'),
+    ip: key(
+      list,
+      [],
+      'Addresses told to WebRTC clients (public ones, comma-separated). Empty = the addresses of this machine.',
+    ),
+    ip_local: key(text, '', 'Address to bind for signalling, RTMP and media. Empty = all interfaces.'),
+    'http.host': key(
+      text,
+      '',
+      'Address to bind for REST. Empty = 127.0.0.1 while disable_rest_auth=true, all interfaces once credentials are required.',
+    ),
+  },
+  Files: {
+    data_dir: key(
+      text,
+      'data',
+      'Database, key file and the self-made TLS certificate. Relative to the working directory.',
+    ),
+    media_dir: key(text, 'media', 'WAV files that /push/sound_on may play. No path may leave it.'),
+    records_dir: key(text, 'records', 'Recordings.'),
+    ffmpeg_path: key(
+      text,
+      '',
+      'The ffmpeg program. Empty = FFMPEG_BIN of the environment, then the first one on PATH.',
+    ),
+  },
+  TLS: {
+    ssl_cert_file: key(
+      text,
+      '',
+      'Certificate chain in PEM for HTTPS and WSS. Empty = a self-signed one made once into data_dir.',
+    ),
+    ssl_key_file: key(text, '', 'Private key in PEM that belongs to ssl_cert_file.'),
+  },
+  Log: {
+    log_level: key(oneOf('debug', 'info', 'warn', 'error'), 'info', 'One JSON object a line on standard error.'),
+  },
+  REST: {
+    disable_rest_auth: key(
+      boolean,
+      true,
+      'false = REST asks for HTTP Basic credentials (rest_username, rest_password).',
+    ),
+    rest_username: key(text, '', 'User of HTTP Basic.'),
+    rest_password: key(text, '', 'Password of HTTP Basic. Better set from the environment.'),
+    rest_access_control_allow_origin: key(text, '*', 'CORS: Access-Control-Allow-Origin.'),
+    rest_access_control_allow_headers: key(
+      text,
+      'content-type,x-requested-with',
+      'CORS: Access-Control-Allow-Headers.',
+    ),
+    rest_access_control_allow_methods: key(text, 'POST', 'CORS: Access-Control-Allow-Methods.'),
+    rest_access_control_headers: key(
+      text,
+      '',
+      'CORS: a full list of headers instead of the three above, as `Name: value;Name: value`.',
+    ),
+  },
+  Signalling: {
+    'keep_alive.algorithm': key(
+      oneOf('HIGH_LEVEL', 'INTERNAL', 'NONE'),
+      'HIGH_LEVEL',
+      'HIGH_LEVEL = JSON pings (every client knows them), INTERNAL = WebSocket pings, NONE = no keep-alive.',
+    ),
+    'keep_alive.server_interval': key(integer(100, 3_600_000, 'ms'), 5000, 'Milliseconds between two pings.'),
+    'keep_alive.probes': key(integer(1, 1000), 10, 'A session is closed after this many pings without an answer.'),
+    inbound_video_rate_stat_send_interval: key(
+      integer(0, 60, 's'),
+      0,
+      'Seconds between two inboundVideoRate messages to a publisher; 0 = none. Clients compare rates correctly only at 1.',
+    ),
+    outbound_video_rate_stat_send_interval: key(
+      integer(0, 60, 's'),
+      0,
+      'The same for outboundVideoRate messages to players.',
+    ),
+    max_connections: key(integer(1, 1_000_000), 10_000, 'WebSocket connections at once; more are refused.'),
+    stream_start_timeout_ms: key(
+      integer(1000, 120_000, 'ms'),
+      15_000,
+      'A publish or play that has not begun after this time ends as FAILED, so that no page waits for ever.',
+    ),
+  },
+  'RTMP push': {
+    rtmp_transponder_stream_name_prefix: key(
+      text,
+      'rtmp_',
+      'Put before the stream name that is published on the RTMP server.',
+    ),
+    rtmp_transponder_full_url: key(boolean, false, 'true = the last path element of rtmpUrl is the name to publish.'),
+    rtmp_transponder_send_metadata: key(
+      boolean,
+      false,
+      'true = onMetaData is sent (players then know size and codecs at once).',
+    ),
+    rtmp_publisher_ip: key(text, '', 'Local address of outgoing RTMP connections. Empty = the system chooses.'),
+    rtmp_flash_ver_subscriber: key(text, '', 'flashVer of the RTMP connect command. Empty = our own.'),
+    rtmp_push_auto_start: key(
+      boolean,
+      false,
+      'true = every published stream is pushed to rtmp_push_auto_start_url. For tests, not for production.',
+    ),
+    rtmp_push_auto_start_url: key(text, '', 'Where rtmp_push_auto_start pushes to.'),
+    rtmp_push_restore: key(boolean, false, 'true = a push that was cut off is started again.'),
+    rtmp_push_restore_attempts: key(attempts, 3, 'How often, before the push fails for good.'),
+    rtmp_push_restore_interval_ms: key(integer(0, 86_400_000, 'ms'), 5000, 'Milliseconds between two attempts.'),
+    video_transcoder_preserve_aspect_ratio: key(
+      boolean,
+      true,
+      'true = a requested height keeps the picture’s proportions and a requested width is ignored; false = width and height are used as given.',
+    ),
+    outbound_private_addresses: key(
+      oneOf('rest', 'all', 'none'),
+      'rest',
+      'Who may push to loopback and private addresses: REST callers, everyone (rtmpUrl of a publishing page too), nobody.',
+    ),
+    outbound_allow: key(list, [], 'Networks (CIDR) that may always be dialled, over outbound_private_addresses.'),
+    outbound_deny: key(list, [], 'Networks (CIDR) that are never dialled, over everything else.'),
+  },
+} as const;
+
+/** Keys of WCS that are read, checked by nobody and have no effect here, so that an existing file keeps working. */
+export const KEYS_WITHOUT_EFFECT: readonly string[] = [
+  'compact_media_port_usage',
+  'disable_drop_aac_frame',
+  'disable_rest_requests',
+  'keep_alive.peer_interval',
+  'keep_alive_streaming_sessions_enabled',
+  'on_record_hook_script',
+  'record_flash_published_streams',
+  'record_formats',
+  'record_h264_to_ts',
+  'record_mixer_streams',
+  'record_rtsp_streams',
+  'record_streams',
+  'rest_hook_secret_key',
+  'rest_hook_send_hash',
+  'rest_max_connections',
+  'rest_request_timeout',
+  'rtmfp_server_enabled',
+  'rtmp.server_buffer_enabled',
+  'rtmp_out_buffer_enabled',
+  'rtmp_out_buffer_initial_size',
+  'rtmp_out_buffer_max_bufferings_allowed',
+  'rtmp_out_buffer_polling_time',
+  'rtmp_out_buffer_start_size',
+  'rtmp_send_video_first',
+  'rtmp_server_enabled',
+  'rtmp_use_stream_params_as_connection',
+  'rtp_bundle',
+  'rtp_receive_buffer_size',
+  'rtp_send_buffer_size',
+  'snapshot_taking_attempts',
+  'snapshot_taking_interval_ms',
+  'stream_record_policy',
+  'stream_record_policy_template',
+  'streaming_sessions_keep_alive_app_keys',
+  'streaming_sessions_keep_alive_interval',
+  'streaming_video_decoder_fast_start',
+  'use_fdk_aac',
+  'wcs_agent_ssl',
+  'webrtc_cc_max_bitrate',
+  'webrtc_cc_min_bitrate',
+];
+
+type Merge<U> = (U extends unknown ? (section: U) => void : never) extends (section: infer All) => void ? All : never;
+type Keys = Merge<(typeof SECTIONS)[keyof typeof SECTIONS]>;
+type Value<S> = S extends KeySpec<infer T> ? T : never;
+
+/** The whole configuration by key. Components get the slice they need, not this. */
+export type Config = { readonly [K in keyof Keys]: Value<Keys[K]> };
+
+export const KEYS: Readonly<Record<string, KeySpec<unknown>>> = Object.assign({}, ...Object.values(SECTIONS));

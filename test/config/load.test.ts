@@ -1,0 +1,100 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { KEYS, KEYS_WITHOUT_EFFECT } from '../../src/config/keys.ts';
+import { environmentName, loadConfig } from '../../src/config/load.ts';
+import { sampleConfig } from '../../src/config/sample.ts';
+
+function file(content: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'config-')), 'flashphoner.properties');
+  writeFileSync(path, content);
+  return path;
+}
+
+const sampleUrl = new URL('../../conf/flashphoner.properties', import.meta.url);
+
+describe('configuration', () => {
+  it('has the documented defaults of WCS', () => {
+    const { config } = loadConfig([], {});
+    expect(config['ws.port']).toBe(8080);
+    expect(config.rtmp_transponder_stream_name_prefix).toBe('rtmp_');
+    expect(config.rtmp_push_restore).toBe(false);
+    expect(config['keep_alive.probes']).toBe(10);
+  });
+
+  it('lets the file win over defaults, the environment over the file and flags over all', () => {
+    const path = file('ws.port=1\nwss.port=1\nhttp.port=1\n');
+    const { config } = loadConfig(['--config', path, '--set', 'http.port=3'], {
+      [environmentName('wss.port')]: '2',
+      [environmentName('http.port')]: '2',
+    });
+    expect([config['ws.port'], config['wss.port'], config['http.port']]).toEqual([1, 2, 3]);
+  });
+
+  it('reaches every key of the sample file from the environment', () => {
+    for (const [key, { type, fallback }] of Object.entries(KEYS)) {
+      const { config } = loadConfig([], {
+        [environmentName(key)]: type.print(fallback),
+      });
+      expect((config as Record<string, unknown>)[key]).toEqual(fallback);
+    }
+  });
+
+  it('stops at an unknown key with one sentence that names file, line, key and value', () => {
+    const path = file('\nws.prot=8080\n');
+    expect(() => loadConfig(['--config', path], {})).toThrow(
+      `${path} line 2: unknown key "ws.prot" (value "8080"); did you mean "ws.port"?`,
+    );
+  });
+
+  it('stops at a bad value with one sentence that says what is allowed', () => {
+    expect(() => loadConfig(['--set', 'ws.port=65536'], {})).toThrow(
+      '--set: ws.port="65536" is not allowed; expected a whole number from 0 to 65535 (0 = any free port)',
+    );
+    expect(() => loadConfig([], { TRANSPONDER_RTMP_PUSH_RESTORE: 'yes' })).toThrow(
+      'environment variable TRANSPONDER_RTMP_PUSH_RESTORE: rtmp_push_restore="yes" is not allowed; expected true or false',
+    );
+    expect(() => loadConfig([], { TRANSPONDER_NO_SUCH: '1' })).toThrow('unknown key "TRANSPONDER_NO_SUCH"');
+  });
+
+  it('accepts keys of WCS that have no effect and reports them', () => {
+    const path = file('rtp_bundle=true\nuse_fdk_aac=true\n');
+    expect(loadConfig(['--config', path], {}).withoutEffect).toEqual(['rtp_bundle', 'use_fdk_aac']);
+  });
+
+  it('refuses combinations that cannot work', () => {
+    expect(() => loadConfig(['--set', 'disable_rest_auth=false'], {})).toThrow('needs rest_username and rest_password');
+    expect(() => loadConfig(['--set', 'media_port_to=5'], {})).toThrow('at least media_port_from');
+    expect(() => loadConfig(['--set', 'ssl_key_file=x'], {})).toThrow('go together');
+    expect(() => loadConfig(['--set', 'rtmp_push_auto_start=true'], {})).toThrow('needs rtmp_push_auto_start_url');
+  });
+
+  it('names a missing file, a flag without a value and an unknown flag', () => {
+    expect(() => loadConfig(['--config', '/no/such/file'], {})).toThrow('--config "/no/such/file" cannot be read');
+    expect(() => loadConfig(['--set'], {})).toThrow('--set needs a value');
+    expect(() => loadConfig(['--prot', '1'], {})).toThrow('unknown argument "--prot"');
+  });
+
+  it('never prints a password', () => {
+    expect(() => loadConfig(['--set', 'rest_password=can\tary'], {})).toThrow('rest_password="***"');
+  });
+});
+
+describe('the sample file', () => {
+  it('is what the table of keys prints', () => {
+    expect(readFileSync(sampleUrl, 'utf8')).toBe(sampleConfig());
+  });
+
+  it('names every key once and no other, and works when every line is uncommented', () => {
+    const settings = readFileSync(sampleUrl, 'utf8')
+      .split('\n')
+      .filter((line) => /^#[a-z]/i.test(line))
+      .map((line) => line.slice(1));
+    expect(settings.map((line) => line.slice(0, line.indexOf('='))).toSorted()).toEqual(
+      [...Object.keys(KEYS), ...KEYS_WITHOUT_EFFECT].toSorted(),
+    );
+    const { config } = loadConfig(['--config', file(settings.join('\n'))], {});
+    expect(config).toEqual(loadConfig([], {}).config);
+  });
+});
