@@ -1,4 +1,7 @@
+import type { LocalTransport, RemoteTransport } from '../protocol/sdp/transport.ts';
 import type { SrtpKeys, SrtpProfile } from './srtp/srtp.ts';
+
+export type { Candidate, Fingerprint, LocalTransport, RemoteTransport } from '../protocol/sdp/transport.ts';
 
 /**
  * A peer is one remote browser: ICE-lite, then DTLS, then an opaque pipe for SRTP and SRTCP packets. It knows nothing of
@@ -28,39 +31,6 @@ export interface PeerOptions {
 
 export type PeerEndReason =
   'closed' | 'ice_timeout' | 'ice_keep_alive' | 'dtls_fingerprint' | 'dtls_error' | 'remote_closed';
-
-/** The transport part of an offer. */
-export interface RemoteTransport {
-  readonly iceUfrag: string;
-  readonly icePwd: string;
-  readonly fingerprints: readonly Fingerprint[];
-  /** `passive` in an offer makes us the DTLS client. We answer `passive` to everything else. */
-  readonly setup: 'actpass' | 'active' | 'passive';
-}
-
-export interface Fingerprint {
-  /** Lower case, as `sha-256`. */
-  readonly algorithm: string;
-  /** Upper-case hex pairs with colons. */
-  readonly value: string;
-}
-
-/** The transport part of our answer. */
-export interface LocalTransport {
-  readonly iceUfrag: string;
-  readonly icePwd: string;
-  readonly fingerprint: Fingerprint;
-  readonly setup: 'active' | 'passive';
-  readonly candidates: readonly Candidate[];
-}
-
-export interface Candidate {
-  readonly foundation: string;
-  readonly protocol: 'udp' | 'tcp';
-  readonly priority: number;
-  readonly address: string;
-  readonly port: number;
-}
 
 export interface Peer {
   readonly id: string;

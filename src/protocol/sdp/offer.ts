@@ -1,4 +1,4 @@
-import type { RemoteTransport } from '../../webrtc/peer.ts';
+import type { RemoteTransport } from './transport.ts';
 
 /** An SDP offer as far as a media server needs it. Everything unknown is left out. Made by `parseOffer`. */
 export interface Offer {

@@ -1,5 +1,5 @@
 import type { AudioCodec, VideoCodec } from '../../domain/media.ts';
-import type { RemoteTransport } from '../../webrtc/peer.ts';
+import type { RemoteTransport } from './transport.ts';
 
 /** Codecs that travel over RTP to and from a browser. */
 export type RtpCodec = VideoCodec | Exclude<AudioCodec, 'aac'>;
