@@ -18,10 +18,11 @@ export interface SrtpKeys {
 export interface SrtpReceiver {
   unprotectRtp(packet: Buffer): Buffer | undefined;
   unprotectRtcp(packet: Buffer): Buffer | undefined;
-  readonly counters: { readonly authFailures: number; readonly replays: number };
+  /** Packets dropped so far. `malformed` are those that cannot be SRTP by their form, or bring a 65th SSRC. */
+  readonly counters: { readonly authFailures: number; readonly replays: number; readonly malformed: number };
 }
 
-/** Adds protection to single packets: retransmissions, joins and RTCP. The burst path of many viewers is `SrtpFanout`. */
+/** Adds protection to single packets: retransmissions, joins and RTCP. The burst path of many viewers is `SrtpFanout` (`fanout.ts`, made in `create-fanout.ts`). */
 export interface SrtpSender {
   /**
    * `packet` is a plain RTP packet; `index` is its 48-bit packet index (roll-over counter · 65536 + sequence number),
