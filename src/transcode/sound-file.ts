@@ -1,0 +1,84 @@
+import { soundFileArguments } from '../../pipelines/sound-file.ts';
+import { AppError } from '../domain/errors.ts';
+import { parseFlvAudio } from '../protocol/flv/audio-tag.ts';
+import { FlvTagReader } from '../protocol/flv/tag-reader.ts';
+import { startChild, type Child } from '../supervisor/child-process.ts';
+import { classifyFfmpegEnd } from '../supervisor/ffmpeg-exit.ts';
+import { findSoundFile, type MediaFile } from './media-file.ts';
+import type { TranscoderHost } from './transcoder-host.ts';
+
+export interface SoundFileEncoderOptions {
+  readonly host: TranscoderHost;
+  readonly mediaDirectory: string;
+  readonly bitrateBps: number;
+}
+
+export interface SoundFileEncoder {
+  /**
+   * AAC-LC frames (1024 samples, 48 kHz stereo) of a WAV file in the media directory; remembered until the file changes.
+   * Throws AppError SOUND_FILE_NOT_FOUND, and CHILD_FAILED when it cannot be decoded.
+   */
+  encodeSoundFile(name: string): Promise<readonly Buffer[]>;
+}
+
+const MAX_DURATION_SECONDS = 900;
+const MAX_CACHED_FILES = 32;
+const MAX_TAG_BYTES = 64 << 10;
+const ENCODE_TIMEOUT_MS = 60_000;
+
+export function createSoundFileEncoder(options: SoundFileEncoderOptions): SoundFileEncoder {
+  const cache = new Map<string, { readonly version: string; readonly frames: Promise<readonly Buffer[]> }>();
+
+  const encodeOnce = (file: MediaFile): Promise<readonly Buffer[]> => {
+    const known = cache.get(file.path);
+    cache.delete(file.path);
+    const entry = known?.version === file.version ? known : { version: file.version, frames: encode(file, options) };
+    cache.set(file.path, entry);
+    if (cache.size > MAX_CACHED_FILES) cache.delete(cache.keys().next().value!);
+    entry.frames.catch(() => {
+      if (cache.get(file.path) === entry) cache.delete(file.path);
+    });
+    return entry.frames;
+  };
+
+  return {
+    encodeSoundFile: async (name) => encodeOnce(await findSoundFile(options.mediaDirectory, name)),
+  };
+}
+
+async function encode(file: MediaFile, { host, bitrateBps }: SoundFileEncoderOptions): Promise<readonly Buffer[]> {
+  const child = startChild({
+    program: host.ffmpegPath,
+    args: soundFileArguments({ path: file.path, bitrateBps, maxDurationSeconds: MAX_DURATION_SECONDS }),
+    name: 'sound-file',
+    nonce: host.nonce,
+    outputFds: [1],
+    logger: host.logger,
+    clock: host.clock,
+  });
+  const cancel = host.clock.after(ENCODE_TIMEOUT_MS, () => void child.kill());
+  const frames = collectFrames(child);
+  const end = await child.ended;
+  cancel();
+  // The first frame is the encoder's priming; without it the first sample of the file is the first to be heard.
+  if (end.exitCode === 0 && frames.length > 1) return frames.slice(1);
+  const { detail } = classifyFfmpegEnd(end, child.stderrLines(), false);
+  throw new AppError('CHILD_FAILED', `the sound file could not be encoded: ${detail}`);
+}
+
+function collectFrames(child: Child): Buffer[] {
+  const reader = new FlvTagReader({ maxTagBytes: MAX_TAG_BYTES });
+  const frames: Buffer[] = [];
+  child.outputs.get(1)?.on('data', (chunk: Buffer) => {
+    try {
+      for (const tag of reader.push(chunk)) {
+        const audio = tag.type === 'audio' ? parseFlvAudio(tag.data) : undefined;
+        if (audio?.kind === 'aac-frame' && audio.frame.length > 0) frames.push(Buffer.from(audio.frame));
+      }
+    } catch {
+      frames.length = 0;
+      void child.kill();
+    }
+  });
+  return frames;
+}
