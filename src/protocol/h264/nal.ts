@@ -1,0 +1,91 @@
+import { ProtocolError } from '../../domain/errors.ts';
+
+/** NAL unit types (ITU-T H.264 table 7-1) and the aggregation types of RTP (RFC 6184 §5.2). */
+export const NAL_SLICE = 1;
+export const NAL_IDR = 5;
+export const NAL_SPS = 7;
+export const NAL_PPS = 8;
+export const NAL_AUD = 9;
+export const NAL_END_OF_SEQUENCE = 10;
+export const NAL_END_OF_STREAM = 11;
+export const NAL_FILLER = 12;
+export const NAL_STAP_A = 24;
+export const NAL_FU_A = 28;
+
+export const START_CODE = Buffer.from([0, 0, 0, 1]);
+const SHORT_START_CODE = Buffer.from([0, 0, 1]);
+
+export type NalLengthBytes = 1 | 2 | 4;
+
+/** The type in the NAL unit's first byte; 0 for an empty buffer. */
+export function nalType(nal: Buffer): number {
+  return (nal[0] ?? 0) & 0x1f;
+}
+
+/** Delimiters and padding: they carry no picture, and decoders and containers do without them. */
+export function isDispensableNal(type: number): boolean {
+  return type >= NAL_AUD && type <= NAL_FILLER;
+}
+
+/**
+ * The NAL units of an Annex-B byte stream (ITU-T H.264 annex B), as views without start codes and trailing zeros. Bytes
+ * before the first start code are skipped, empty NAL units too.
+ */
+export function annexBNals(stream: Buffer): Buffer[] {
+  const nals: Buffer[] = [];
+  let codeAt = stream.indexOf(SHORT_START_CODE);
+  while (codeAt >= 0) {
+    const start = codeAt + SHORT_START_CODE.length;
+    codeAt = stream.indexOf(SHORT_START_CODE, start);
+    let end = codeAt < 0 ? stream.length : codeAt;
+    // A NAL unit never ends in a zero byte: these are trailing zeros or the first byte of a long start code.
+    while (end > start && stream[end - 1] === 0) end--;
+    if (end > start) nals.push(stream.subarray(start, end));
+  }
+  return nals;
+}
+
+/**
+ * The NAL units of an access unit with length prefixes (ISO/IEC 14496-15 §5.3.4.2), as views; empty ones are skipped.
+ * Throws `H264_NAL_LENGTH` when a length leads out of the unit.
+ */
+export function avccNals(accessUnit: Buffer, lengthBytes: NalLengthBytes): Buffer[] {
+  const nals: Buffer[] = [];
+  let at = 0;
+  while (at < accessUnit.length) {
+    const start = at + lengthBytes;
+    const end = start > accessUnit.length ? Infinity : start + accessUnit.readUIntBE(at, lengthBytes);
+    if (end > accessUnit.length) {
+      throw new ProtocolError('H264_NAL_LENGTH', `NAL unit at byte ${at} ends outside of its access unit`);
+    }
+    if (end > start) nals.push(accessUnit.subarray(start, end));
+    at = end;
+  }
+  return nals;
+}
+
+/** NAL units with four-byte start codes. */
+export function joinAnnexB(nals: readonly Buffer[]): Buffer {
+  return Buffer.concat(nals.flatMap((nal) => [START_CODE, nal]));
+}
+
+/** NAL units with four-byte lengths. */
+export function joinAvcc(nals: readonly Buffer[]): Buffer {
+  const joined = Buffer.allocUnsafe(nals.reduce((bytes, nal) => bytes + 4 + nal.length, 0));
+  let at = 0;
+  for (const nal of nals) {
+    at = joined.writeUInt32BE(nal.length, at);
+    at += nal.copy(joined, at);
+  }
+  return joined;
+}
+
+/** Start codes to four-byte lengths. */
+export function annexBToAvcc(stream: Buffer): Buffer {
+  return joinAvcc(annexBNals(stream));
+}
+
+/** Lengths to four-byte start codes; throws `H264_NAL_LENGTH`. */
+export function avccToAnnexB(accessUnit: Buffer, lengthBytes: NalLengthBytes): Buffer {
+  return joinAnnexB(avccNals(accessUnit, lengthBytes));
+}
