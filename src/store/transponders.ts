@@ -1,0 +1,102 @@
+import type { Database } from 'better-sqlite3';
+import { AppError } from '../domain/errors.ts';
+import type { Desired, TransponderKind, TransponderState } from '../domain/transponder.ts';
+
+/** A row of `transponder`. Times are milliseconds since 1970; texts ending in `Json` belong to the service that wrote them. */
+export interface TransponderRow {
+  readonly id: string;
+  readonly kind: TransponderKind;
+  readonly streamName: string;
+  readonly remoteName: string;
+  readonly destRedacted: string;
+  readonly destHash: string;
+  readonly destSecret: Buffer;
+  readonly requestJson: string;
+  readonly paramsJson: string;
+  readonly policyJson: string;
+  readonly desired: Desired;
+  readonly state: TransponderState;
+  readonly stateSinceMs: number;
+  readonly reason: string | null;
+  readonly muted: boolean;
+  readonly soundJson: string | null;
+  readonly attempt: number;
+  readonly restartsTotal: number;
+  readonly nextRetryAtMs: number | null;
+  readonly lastActiveAtMs: number | null;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly terminatedAtMs: number | null;
+}
+
+export interface TransponderRepository {
+  /** Throws TRANSPONDER_EXISTS when a live row has the same kind, stream name and destination (unique index, not a look-up). */
+  insert(row: TransponderRow): void;
+  /** Writes what can change after the insert. */
+  update(row: TransponderRow): void;
+  get(id: string): TransponderRow | undefined;
+  /** Every row that is not FAILED or TERMINATED, oldest first. */
+  unfinished(): TransponderRow[];
+  /** Deletes rows that ended before `beforeMs`, with their runs and events; at most `limit`. Returns how many. */
+  deleteEnded(beforeMs: number, limit: number): number;
+}
+
+const COLUMNS = `id, kind, stream_name AS streamName, remote_name AS remoteName, dest_redacted AS destRedacted,
+  dest_hash AS destHash, dest_secret AS destSecret, request_json AS requestJson, params_json AS paramsJson,
+  policy_json AS policyJson, desired, state, state_since AS stateSinceMs, reason, muted, sound_json AS soundJson, attempt,
+  restarts_total AS restartsTotal, next_retry_at AS nextRetryAtMs, last_active_at AS lastActiveAtMs,
+  created_at AS createdAtMs, updated_at AS updatedAtMs, terminated_at AS terminatedAtMs`;
+
+type RawRow = Omit<TransponderRow, 'muted'> & { readonly muted: number };
+
+export function createTransponderRepository(database: Database): TransponderRepository {
+  const insert = database.prepare<[RawRow]>(`INSERT INTO transponder (id, kind, stream_name, remote_name, dest_redacted,
+    dest_hash, dest_secret, request_json, params_json, policy_json, desired, state, state_since, reason, muted, sound_json,
+    attempt, restarts_total, next_retry_at, last_active_at, created_at, updated_at, terminated_at)
+    VALUES (@id, @kind, @streamName, @remoteName, @destRedacted, @destHash, @destSecret, @requestJson, @paramsJson,
+    @policyJson, @desired, @state, @stateSinceMs, @reason, @muted, @soundJson, @attempt, @restartsTotal, @nextRetryAtMs,
+    @lastActiveAtMs, @createdAtMs, @updatedAtMs, @terminatedAtMs)`);
+  const update = database.prepare<[RawRow]>(`UPDATE transponder SET desired = @desired, state = @state,
+    state_since = @stateSinceMs, reason = @reason, muted = @muted, sound_json = @soundJson, attempt = @attempt,
+    restarts_total = @restartsTotal, next_retry_at = @nextRetryAtMs, last_active_at = @lastActiveAtMs,
+    updated_at = @updatedAtMs, terminated_at = @terminatedAtMs WHERE id = @id`);
+  const get = database.prepare<[string], RawRow>(`SELECT ${COLUMNS} FROM transponder WHERE id = ?`);
+  const unfinished = database.prepare<[], RawRow>(
+    `SELECT ${COLUMNS} FROM transponder WHERE state NOT IN ('FAILED', 'TERMINATED') ORDER BY created_at, id`,
+  );
+  const deleteEnded = database.prepare<[number, number]>(
+    `DELETE FROM transponder WHERE id IN (SELECT id FROM transponder WHERE terminated_at < ? LIMIT ?)`,
+  );
+  return {
+    insert(row) {
+      try {
+        insert.run(toRaw(row));
+      } catch (error) {
+        if (isUniqueViolation(error)) {
+          throw new AppError(
+            'TRANSPONDER_EXISTS',
+            `a transponder for stream "${row.streamName}" and this rtmpUrl already exists`,
+            { cause: error },
+          );
+        }
+        throw error;
+      }
+    },
+    update: (row) => void update.run(toRaw(row)),
+    get: (id) => fromRaw(get.get(id)),
+    unfinished: () => unfinished.all().map((raw) => fromRaw(raw)!),
+    deleteEnded: (beforeMs, limit) => deleteEnded.run(beforeMs, limit).changes,
+  };
+}
+
+function toRaw(row: TransponderRow): RawRow {
+  return { ...row, muted: row.muted ? 1 : 0 };
+}
+
+function fromRaw(raw: RawRow | undefined): TransponderRow | undefined {
+  return raw && { ...raw, muted: raw.muted === 1 };
+}
+
+function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'SQLITE_CONSTRAINT_UNIQUE';
+}
