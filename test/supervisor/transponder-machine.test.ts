@@ -1,0 +1,405 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ExitClass, TransponderState } from '../../src/domain/transponder.ts';
+import {
+  brokenInvariant,
+  hasRun,
+  isFinal,
+  newTransponder,
+  transition,
+} from '../../src/supervisor/transponder-machine.ts';
+import type { Transponder, TransponderEffect, TransponderEvent } from '../../src/supervisor/transponder-machine.ts';
+import { RETRY_OF_EXIT_CLASS } from '../../src/supervisor/transponder-policy.ts';
+import type { RestartPolicy } from '../../src/supervisor/transponder-policy.ts';
+
+const off: RestartPolicy = { kind: 'wcs', attempts: 0, intervalMs: 5000 };
+const wcs: RestartPolicy = { kind: 'wcs', attempts: 3, intervalMs: 5000 };
+const persistent: RestartPolicy = { kind: 'persistent' };
+const exitClasses = Object.keys(RETRY_OF_EXIT_CLASS) as ExitClass[];
+const states: TransponderState[] = [
+  'NEW',
+  'WAITING_SOURCE',
+  'STARTING',
+  'ACTIVE',
+  'DEGRADED',
+  'STOPPING',
+  'BACKOFF',
+  'SUSPENDED',
+  'FAILED',
+  'TERMINATED',
+];
+
+const ended = (exitClass: ExitClass): TransponderEvent => ({ type: 'runEnded', end: { exitClass, detail: '' } });
+
+function transponder(change: Partial<Transponder>): Transponder {
+  return { ...newTransponder(off, false), sourceIsUp: true, ...change };
+}
+
+/** `STATE(reason) effect effect` of one step. */
+function step(current: Transponder, event: TransponderEvent, nowMs = 0, random = 0.5): string {
+  const { next, effects } = transition(current, event, { nowMs, random });
+  const reason = next.reason === undefined ? '' : `(${next.reason})`;
+  return [`${next.state}${reason}`, ...effects.map(written)].join(' ');
+}
+
+function written(effect: TransponderEffect): string {
+  if (effect.type === 'armRetry') return `armRetry:${effect.delayMs}`;
+  return effect.type === 'stopRun' ? `stopRun:${effect.reason}` : effect.type;
+}
+
+describe('the table', () => {
+  const stopping = { state: 'STOPPING' as const };
+  const rows: [string, Partial<Transponder>, TransponderEvent, string][] = [
+    ['starts with its source', { sourceIsUp: false }, { type: 'sourceUp' }, 'STARTING startRun'],
+    ['waits for a source that is not there', {}, { type: 'sourceDown' }, 'WAITING_SOURCE waitForSource'],
+    ['starts when the source comes', { state: 'WAITING_SOURCE' }, { type: 'sourceUp' }, 'STARTING startRun'],
+    ['becomes active', { state: 'STARTING' }, { type: 'active' }, 'ACTIVE'],
+    ['is not made active while it stops', { ...stopping, reason: 'stalled' }, { type: 'active' }, 'STOPPING(stalled)'],
+    ['degrades', { state: 'ACTIVE' }, { type: 'degraded' }, 'DEGRADED(backlog)'],
+    ['does not degrade before it was active', { state: 'STARTING' }, { type: 'degraded' }, 'STARTING'],
+    ['recovers', { state: 'DEGRADED' }, { type: 'recovered' }, 'ACTIVE'],
+    ['stops a stalled run', { state: 'ACTIVE' }, { type: 'progressStalled' }, 'STOPPING(stalled) stopRun:stalled'],
+    ['ends a stalled run by policy', { ...stopping, reason: 'stalled' }, ended('asked_stop'), 'FAILED(stalled) finish'],
+    [
+      'stops a run whose source goes',
+      { state: 'STARTING' },
+      { type: 'sourceDown' },
+      'STOPPING(source_gone) stopRun:source_gone',
+    ],
+    ['ends with its stream', { ...stopping, reason: 'source_gone' }, ended('killed'), 'TERMINATED(source_gone) finish'],
+    [
+      'ends with its stream even if that is back',
+      { ...stopping, reason: 'source_gone', sourceIsUp: true },
+      ended('killed'),
+      'TERMINATED(source_gone) finish',
+    ],
+    [
+      'outlives its stream where asked to',
+      { ...stopping, reason: 'source_gone', outlivesSource: true, sourceIsUp: false },
+      ended('asked_stop'),
+      'WAITING_SOURCE(source_gone) waitForSource',
+    ],
+    [
+      'starts anew, after a pause, with a stream that came back while it stopped',
+      { ...stopping, reason: 'source_gone', outlivesSource: true },
+      ended('asked_stop'),
+      'BACKOFF(source_gone) armRetry:1000',
+    ],
+    [
+      'ends with a source that the run saw go',
+      { state: 'ACTIVE' },
+      ended('source_gone'),
+      'TERMINATED(source_gone) finish',
+    ],
+    [
+      'lets the end of the stream win over a failure',
+      { state: 'ACTIVE', policy: wcs, sourceIsUp: false },
+      ended('dest_reset'),
+      'TERMINATED(source_gone) finish',
+    ],
+    ['stops when asked', { state: 'ACTIVE' }, { type: 'stopRequested' }, 'STOPPING(asked_stop) stopRun:asked_stop'],
+    ['keeps the first reason', { ...stopping, reason: 'stalled' }, { type: 'stopRequested' }, 'STOPPING(stalled)'],
+    ['is over when stopped', { ...stopping, desired: 'stop' }, ended('crash'), 'TERMINATED(asked_stop) finish'],
+    ['stops waiting', { state: 'WAITING_SOURCE' }, { type: 'stopRequested' }, 'TERMINATED(asked_stop) disarm finish'],
+    ['stops backing off', { state: 'BACKOFF' }, { type: 'stopRequested' }, 'TERMINATED(asked_stop) disarm finish'],
+    ['tries again when due', { state: 'BACKOFF' }, { type: 'retryDue' }, 'STARTING startRun'],
+    ['tries again when told', { state: 'BACKOFF' }, { type: 'resumeRequested' }, 'STARTING disarm startRun'],
+    ['ignores a timer that came too late', { state: 'ACTIVE' }, { type: 'retryDue' }, 'ACTIVE'],
+    [
+      'ends while backing off when the stream ends',
+      { state: 'BACKOFF' },
+      { type: 'sourceDown' },
+      'TERMINATED(source_gone) disarm finish',
+    ],
+    [
+      'waits while backing off when the stream ends',
+      { state: 'BACKOFF', outlivesSource: true },
+      { type: 'sourceDown' },
+      'WAITING_SOURCE(source_gone) disarm waitForSource',
+    ],
+    ['starts again at once to follow the tracks', { state: 'ACTIVE' }, ended('replan'), 'STARTING startRun'],
+    ['is restored waiting', {}, { type: 'restored', as: 'waiting' }, 'WAITING_SOURCE waitForSource'],
+    ['is restored suspended', {}, { type: 'restored', as: 'suspended' }, 'SUSPENDED(restore_window)'],
+    ['is given up after a restart', {}, { type: 'restored', as: 'failed' }, 'FAILED(server_restart) finish'],
+    [
+      'ends after a restart if it was stopping',
+      { desired: 'stop' },
+      { type: 'restored', as: 'waiting' },
+      'TERMINATED(asked_stop) finish',
+    ],
+    ['is resumed', { state: 'SUSPENDED' }, { type: 'resumeRequested' }, 'STARTING startRun'],
+    [
+      'is resumed without its source',
+      { state: 'SUSPENDED', sourceIsUp: false },
+      { type: 'resumeRequested' },
+      'WAITING_SOURCE waitForSource',
+    ],
+  ];
+  it.each(rows)('%s', (_, change, event, expected) => {
+    expect(step(transponder(change), event)).toBe(expected);
+  });
+
+  it('never leaves a final state', () => {
+    const events: TransponderEvent[] = [
+      { type: 'sourceUp' },
+      { type: 'sourceDown' },
+      { type: 'active' },
+      { type: 'retryDue' },
+      { type: 'stopRequested' },
+      { type: 'resumeRequested' },
+      { type: 'restored', as: 'waiting' },
+      ended('crash'),
+    ];
+    for (const state of states.filter(isFinal)) {
+      for (const event of events) {
+        const before = transponder({ state });
+        expect(transition(before, event, { nowMs: 0, random: 0 })).toEqual({ next: before, effects: [] });
+      }
+    }
+  });
+
+  it('does nothing on news of a run that is not there', () => {
+    for (const state of states.filter((name) => !hasRun(name))) {
+      const before = transponder({ state });
+      for (const event of [ended('crash'), { type: 'active' }, { type: 'progressStalled' }] as TransponderEvent[]) {
+        expect(transition(before, event, { nowMs: 0, random: 0 }).next).toBe(before);
+      }
+    }
+  });
+});
+
+describe('policy wcs', () => {
+  it.each(exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'retryable'))('off: %s fails at once', (name) => {
+    expect(step(transponder({ state: 'ACTIVE', policy: off }), ended(name))).toBe(`FAILED(${name}) finish`);
+  });
+
+  it.each(exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'retryable'))(
+    'on: %s is tried exactly three times, each after exactly the interval',
+    (name) => {
+      let current = transponder({ state: 'STARTING', policy: wcs });
+      for (let attempt = 1; attempt <= 3; attempt++) {
+        expect(step(current, ended(name))).toBe(`BACKOFF(${name}) armRetry:5000`);
+        current = transition(current, ended(name), { nowMs: 0, random: 0 }).next;
+        expect(current.attempt).toBe(attempt);
+        current = transition(current, { type: 'retryDue' }, { nowMs: 0, random: 0 }).next;
+      }
+      expect(step(current, ended(name))).toBe(`FAILED(attempts_exhausted: ${name}) finish`);
+    },
+  );
+});
+
+describe('both policies', () => {
+  const permanent = exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'permanent');
+  it.each(permanent.flatMap((name) => [wcs, persistent].map((policy) => [policy.kind, name, policy] as const)))(
+    '%s does not try again after %s',
+    (_, name, policy) => {
+      expect(step(transponder({ state: 'ACTIVE', policy }), ended(name))).toBe(`FAILED(${name}) finish`);
+    },
+  );
+
+  it('fill the budget only after 30 s of ACTIVE', () => {
+    for (const [activeMs, attempt] of [
+      [29_999, 3],
+      [30_000, 1],
+    ] as const) {
+      const current = transponder({ state: 'ACTIVE', policy: persistent, attempt: 2, activeSinceMs: 1000 });
+      const { next } = transition(current, ended('dest_reset'), { nowMs: 1000 + activeMs, random: 0.5 });
+      expect(next.attempt).toBe(attempt);
+    }
+  });
+
+  it('count a long ACTIVE that ended in DEGRADED, and not DEGRADED itself', () => {
+    const context = { nowMs: 40_000, random: 0.5 };
+    const active = transponder({ state: 'ACTIVE', policy: persistent, attempt: 2, activeSinceMs: 0 });
+    expect(transition(active, { type: 'degraded' }, context).next.attempt).toBe(0);
+    const young = transponder({ state: 'ACTIVE', policy: persistent, attempt: 2, activeSinceMs: 39_000 });
+    const degraded = transition(young, { type: 'degraded' }, context).next;
+    expect(transition(degraded, ended('dest_reset'), { nowMs: 90_000, random: 0.5 }).next.attempt).toBe(3);
+  });
+
+  it('hold the sixth start in 30 s back, whatever the reason of the starts', () => {
+    let current = transponder({ state: 'NEW', policy: wcs, sourceIsUp: false });
+    current = transition(current, { type: 'sourceUp' }, { nowMs: 0, random: 0 }).next;
+    for (let n = 1; n < 5; n++) current = transition(current, ended('replan'), { nowMs: n, random: 0 }).next;
+    expect(current.state).toBe('STARTING');
+    expect(step(current, ended('replan'), 10)).toBe('BACKOFF(replan) armRetry:29990');
+  });
+
+  it('hold back a start for a source that flaps', () => {
+    const waiting = transponder({ state: 'WAITING_SOURCE', sourceIsUp: false, startsMs: [0, 1, 2, 3, 4] });
+    expect(step(waiting, { type: 'sourceUp' }, 10_000)).toBe('BACKOFF(intensity_guard) armRetry:20000');
+    expect(step(waiting, { type: 'sourceUp' }, 30_000)).toBe('STARTING startRun');
+  });
+});
+
+describe('policy persistent', () => {
+  it.each([
+    [0, 1000],
+    [1, 2000],
+    [2, 4000],
+    [4, 16_000],
+    [5, 30_000],
+    [900, 30_000],
+  ])('after %i tries waits a random part of %i ms', (attempt, capMs) => {
+    const current = transponder({ state: 'ACTIVE', policy: persistent, attempt });
+    expect(step(current, ended('dest_refused'), 0, 0.5)).toBe(`BACKOFF(dest_refused) armRetry:${capMs / 2}`);
+    expect(step(current, ended('dest_refused'), 0, 0)).toBe('STARTING startRun');
+  });
+
+  it('leaves a busy destination at least 5 s to lose the old session', () => {
+    expect(step(transponder({ state: 'ACTIVE', policy: persistent }), ended('dest_busy'), 0, 0)).toBe(
+      'BACKOFF(dest_busy) armRetry:5000',
+    );
+  });
+
+  it('gives up after two refused keys in a row, not after two with something between', () => {
+    const context = { nowMs: 0, random: 0 };
+    const first = transition(transponder({ state: 'ACTIVE', policy: persistent }), ended('dest_auth'), context).next;
+    expect(step(first, ended('dest_auth'))).toBe('FAILED(dest_auth) finish');
+    const between = transition(first, ended('dest_reset'), context).next;
+    expect(transition(between, ended('dest_auth'), context).next.state).toBe('STARTING');
+  });
+
+  it('lets no window of 30 s see more than five starts, even without jitter', () => {
+    let current = transition(transponder({ policy: persistent, sourceIsUp: false }), { type: 'sourceUp' }, ctx(0)).next;
+    const startsMs = [0];
+    let nowMs = 0;
+    for (let n = 0; n < 40; n++) {
+      const { next, effects } = transition(current, ended('dest_refused'), ctx(nowMs));
+      const armed = effects.find((effect) => effect.type === 'armRetry');
+      nowMs += armed?.delayMs ?? 0;
+      current = armed ? transition(next, { type: 'retryDue' }, ctx(nowMs)).next : next;
+      startsMs.push(nowMs);
+    }
+    expect(current.state).toBe('STARTING');
+    const distancesMs = startsMs.slice(5).map((atMs, n) => atMs - startsMs[n]!);
+    expect(Math.min(...distancesMs)).toBeGreaterThanOrEqual(30_000);
+  });
+});
+
+function ctx(nowMs: number) {
+  return { nowMs, random: 0 };
+}
+
+describe('any life', () => {
+  const event: fc.Arbitrary<TransponderEvent> = fc.oneof(
+    fc.constantFrom<TransponderEvent>(
+      { type: 'sourceUp' },
+      { type: 'sourceDown' },
+      { type: 'spawned' },
+      { type: 'publishing' },
+      { type: 'active' },
+      { type: 'progressStalled' },
+      { type: 'degraded' },
+      { type: 'recovered' },
+      { type: 'retryDue' },
+      { type: 'stopRequested' },
+      { type: 'resumeRequested' },
+    ),
+    fc.constantFrom(...exitClasses).map(ended),
+  );
+  const first: fc.Arbitrary<TransponderEvent> = fc.constantFrom<TransponderEvent>(
+    { type: 'sourceUp' },
+    { type: 'sourceDown' },
+    { type: 'restored', as: 'waiting' },
+    { type: 'restored', as: 'suspended' },
+    { type: 'restored', as: 'failed' },
+  );
+  const life = fc.record({
+    policy: fc.constantFrom(off, wcs, persistent),
+    outlivesSource: fc.boolean(),
+    first,
+    events: fc.array(fc.tuple(event, fc.nat(40_000), fc.double({ min: 0, max: 0.999, noNaN: true })), {
+      maxLength: 80,
+    }),
+  });
+
+  function must(isTrue: boolean, sentence: string): void {
+    if (!isTrue) throw new Error(sentence);
+  }
+
+  /** Owns what the effects say, as an actor does; fails where an actor would. */
+  class Owner {
+    current: Transponder;
+    nowMs = 0;
+    run = false;
+    timer = false;
+    finished = 0;
+    constructor(policy: RestartPolicy, outlivesSource: boolean) {
+      this.current = newTransponder(policy, outlivesSource);
+    }
+    take(taken: TransponderEvent, random: number) {
+      if (taken.type === 'runEnded') {
+        if (!this.run) return;
+        this.run = false;
+      }
+      if (taken.type === 'retryDue') {
+        if (!this.timer) return;
+        this.timer = false;
+      }
+      const before = this.current;
+      const { next, effects } = transition(before, taken, { nowMs: this.nowMs, random });
+      must(!isFinal(before.state) || next === before, 'left a final state');
+      for (const effect of effects) this.#carryOut(effect);
+      this.current = next;
+      const broken = brokenInvariant(next, this);
+      must(broken === undefined, `${broken}`);
+      must(this.finished === (isFinal(next.state) ? 1 : 0), 'finish is said once, at the end');
+    }
+    #carryOut(effect: TransponderEffect) {
+      if (effect.type === 'startRun') {
+        must(!this.run, 'two runs');
+        this.run = true;
+      }
+      must(effect.type !== 'stopRun' || this.run, 'stopped no run');
+      if (effect.type === 'armRetry') {
+        must(!this.timer, 'two timers');
+        this.timer = true;
+      }
+      if (effect.type === 'disarm') this.timer = false;
+      if (effect.type === 'finish') this.finished++;
+    }
+  }
+
+  it('never has two runs or two timers, never forgets itself, and when stopped always ends TERMINATED', () => {
+    fc.assert(
+      fc.property(life, ({ policy, outlivesSource, first: begin, events }) => {
+        const owner = new Owner(policy, outlivesSource);
+        owner.take(begin, 0);
+        for (const [taken, laterMs, random] of events) {
+          owner.nowMs += laterMs;
+          owner.take(taken, random);
+        }
+        const wasFailed = owner.current.state === 'FAILED';
+        owner.take({ type: 'stopRequested' }, 0);
+        owner.take(ended('killed'), 0);
+        expect(owner.current.state).toBe(wasFailed ? 'FAILED' : 'TERMINATED');
+        expect([owner.run, owner.timer]).toEqual([false, false]);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('brokenInvariant', () => {
+  it.each([
+    [{ state: 'ACTIVE' }, { run: false, timer: false }],
+    [
+      { state: 'WAITING_SOURCE', sourceIsUp: false },
+      { run: true, timer: false },
+    ],
+    [{ state: 'BACKOFF' }, { run: false, timer: false }],
+    [{ state: 'ACTIVE' }, { run: true, timer: true }],
+    [{ state: 'NEW' }, { run: false, timer: false }],
+    [{ state: 'WAITING_SOURCE' }, { run: false, timer: false }],
+    [
+      { state: 'SUSPENDED', desired: 'stop' },
+      { run: false, timer: false },
+    ],
+  ] as [Partial<Transponder>, { run: boolean; timer: boolean }][])(
+    'sees what is wrong with %o owning %o',
+    (change, owns) => {
+      expect(brokenInvariant(transponder(change), owns)).toBeTypeOf('string');
+    },
+  );
+});
