@@ -1,4 +1,5 @@
 import type { RunEnd } from '../domain/transponder.ts';
+import type { DestinationCaller } from './address-policy.ts';
 
 /**
  * The egress gate (design §5). ffmpeg never dials the internet: it publishes to a loopback port of ours under a one-time
@@ -25,6 +26,8 @@ export interface RtmpTarget {
   readonly credentials?: { readonly user: string; readonly password: string } | undefined;
   /** Host, port and first part of the app; key, query and password replaced. The only form for logs, lists and labels. */
   readonly redacted: string;
+  /** The same text for every spelling of the same destination, for a keyed hash. Holds the name in clear: never store it. */
+  readonly canonical: string;
 }
 
 export interface GateOptions {
@@ -34,6 +37,10 @@ export interface GateOptions {
   readonly localAddress?: string | undefined;
   /** From dialling to NetStream.Publish.Start. */
   readonly connectTimeoutMs: number;
+  /** Pass `@setDataFrame onMetaData` on (`rtmp_transponder_send_metadata`); undefined = no. */
+  readonly sendMetadata?: boolean | undefined;
+  /** Who named the destination, for the address policy; undefined = other, the stricter one. */
+  readonly caller?: DestinationCaller | undefined;
   readonly onEvent: (event: GateEvent) => void;
 }
 
