@@ -127,6 +127,7 @@ function userData(authToken: string, connection: ConnectionRequest): object {
     clientOSVersion: connection.clientOSVersion,
     clientBrowserVersion: connection.clientBrowserVersion,
     forceLogger: false,
-    keepAlive: connection.keepAlive,
+    // A session never outlives its socket here, whatever the client asked for.
+    keepAlive: false,
   };
 }

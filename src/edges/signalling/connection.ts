@@ -1,0 +1,169 @@
+import { WebSocket, type RawData } from 'ws';
+import type { CancelTimer, Clock } from '../../domain/clock.ts';
+import { ProtocolError } from '../../domain/errors.ts';
+import type { Logger } from '../../domain/logger.ts';
+import { STREAM_INFO } from '../../domain/stream-status.ts';
+import { type ClientMessage, type ConnectionRequest, decodeClientMessage } from '../../protocol/wcs/client-messages.ts';
+import { encodeServerMessage, type ServerMessage } from '../../protocol/wcs/server-messages.ts';
+import type { ClientSession, SessionChannel, Sessions } from '../../services/sessions.ts';
+import { dispatch, type DispatchServices } from './dispatch.ts';
+import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
+
+export interface ConnectionOptions {
+  readonly sessions: Sessions;
+  readonly services: DispatchServices;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told to clients in `getVersion`. */
+  readonly version: string;
+  readonly pingIntervalMs: number;
+  /** The connection is closed after this many pings in a row without any message from the client. */
+  readonly pingProbes: number;
+  readonly messageRate: RateLimitOptions;
+  /** A client that lets more than this wait for it is dropped. */
+  readonly maxBufferedBytes: number;
+}
+
+/** WebSocket close codes (RFC 6455 §7.4.1). */
+const NORMAL = 1000;
+const GOING_AWAY = 1001;
+const POLICY_VIOLATION = 1008;
+const CLOSE_HANDSHAKE_MS = 1000;
+
+type State =
+  | { readonly phase: 'new' }
+  | { readonly phase: 'opening' }
+  | { readonly phase: 'established'; readonly session: ClientSession }
+  | { readonly phase: 'closed' };
+
+/**
+ * One client's WebSocket: `connection` opens the session (once), then every message goes to the services. Keep-alive is by
+ * JSON `ping`, because SDK watchdogs look for that (reference/wcs-protocol.md §1.4). Ends when its socket does.
+ */
+export class Connection {
+  readonly #socket: WebSocket;
+  readonly #ends: Pick<SessionChannel, 'client' | 'server' | 'origin'>;
+  readonly #options: ConnectionOptions;
+  readonly #logger: Logger;
+  readonly #rate: RateLimit;
+  readonly #stopPinging: CancelTimer;
+  readonly #closed = Promise.withResolvers<void>();
+  #cancelTermination: CancelTimer = () => {};
+  #state: State = { phase: 'new' };
+  #misses = 0;
+
+  constructor(
+    socket: WebSocket,
+    ends: Pick<SessionChannel, 'client' | 'server' | 'origin'>,
+    options: ConnectionOptions,
+  ) {
+    this.#socket = socket;
+    this.#ends = ends;
+    this.#options = options;
+    this.#logger = options.logger.child({ client: `${ends.client.address}:${ends.client.port}` });
+    this.#rate = new RateLimit(options.clock, options.messageRate);
+    this.#stopPinging = options.clock.every(options.pingIntervalMs, () => this.#probe());
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('error', (error) => this.#logger.debug({ error }, 'a client connection failed'));
+    socket.on('close', () => this.#socketClosed());
+  }
+
+  /** Resolves when the socket is gone. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Closes the socket with a reason; a client that does not answer the close frame is cut off. */
+  close(code = GOING_AWAY, reason = ''): void {
+    if (this.#socket.readyState >= WebSocket.CLOSING) return;
+    this.#socket.close(code, reason);
+    this.#cancelTermination = this.#options.clock.after(CLOSE_HANDSHAKE_MS, () => this.#socket.terminate());
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#misses = 0;
+    if (!this.#rate.take()) {
+      this.#logger.warn({}, 'a client sends too many messages; its connection is closed');
+      return this.close(POLICY_VIOLATION, 'too many messages');
+    }
+    if (isBinary) return this.#logger.debug({}, 'a binary message is ignored');
+    const message = this.#decode(data);
+    if (message) this.#handle(message);
+  }
+
+  #decode(data: RawData): ClientMessage | undefined {
+    try {
+      return decodeClientMessage(String(data));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#logger.warn({ code: error.code }, 'a broken message is ignored');
+      return undefined;
+    }
+  }
+
+  #handle(message: ClientMessage): void {
+    if (this.#state.phase === 'established') {
+      const { services } = this.#options;
+      dispatch(this.#state.session, message, { ...services, logger: this.#logger }).catch((error: unknown) => {
+        this.#logger.error({ error, messageName: message.name }, 'a message could not be handled');
+      });
+    } else if (this.#state.phase === 'new' && message.name === 'connection') {
+      this.#establish(message.connection).catch((error: unknown) => {
+        this.#logger.error({ error }, 'a session could not be opened');
+        this.close(POLICY_VIOLATION);
+      });
+    } else if (message.name !== 'ping' && message.name !== 'pong') {
+      this.#logger.warn({ messageName: message.name }, 'a message before the session is established is ignored');
+    }
+  }
+
+  async #establish(connection: ConnectionRequest): Promise<void> {
+    this.#state = { phase: 'opening' };
+    const channel: SessionChannel = {
+      ...this.#ends,
+      send: (message) => this.#send(message),
+      close: (reason) => this.close(NORMAL, reason),
+    };
+    const { sessions, version } = this.#options;
+    const session = await sessions.open(channel, connection);
+    if (this.#socket.readyState !== WebSocket.OPEN) {
+      if (session) sessions.close(session);
+      return;
+    }
+    if (!session) {
+      this.#send({ name: 'fail', apiMethod: 'connect', info: STREAM_INFO.restrictedAccess });
+      return this.close(NORMAL, 'refused');
+    }
+    this.#state = { phase: 'established', session };
+    this.#send({ name: 'getUserData', authToken: session.sessionId, connection });
+    this.#send({ name: 'getVersion', version });
+  }
+
+  #send(message: ServerMessage): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#socket.bufferedAmount > this.#options.maxBufferedBytes) {
+      this.#logger.warn({}, 'a client does not read; its connection is cut off');
+      return this.#socket.terminate();
+    }
+    this.#socket.send(encodeServerMessage(message));
+  }
+
+  #probe(): void {
+    if (this.#misses >= this.#options.pingProbes) {
+      this.#logger.info({ misses: this.#misses }, 'a client is silent; its connection is cut off');
+      return this.#socket.terminate();
+    }
+    this.#misses += 1;
+    if (this.#state.phase === 'established') this.#send({ name: 'ping' });
+  }
+
+  #socketClosed(): void {
+    this.#stopPinging();
+    this.#cancelTermination();
+    const state = this.#state;
+    this.#state = { phase: 'closed' };
+    if (state.phase === 'established') this.#options.sessions.close(state.session);
+    this.#closed.resolve();
+  }
+}

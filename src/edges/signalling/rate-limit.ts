@@ -1,0 +1,33 @@
+import type { Clock } from '../../domain/clock.ts';
+
+export interface RateLimitOptions {
+  readonly perSecond: number;
+  /** How many may come at once after a pause. */
+  readonly burst: number;
+}
+
+/** A token bucket. */
+export class RateLimit {
+  readonly #clock: Clock;
+  readonly #options: RateLimitOptions;
+  #tokens: number;
+  #filledUs: number;
+
+  constructor(clock: Clock, options: RateLimitOptions) {
+    this.#clock = clock;
+    this.#options = options;
+    this.#tokens = options.burst;
+    this.#filledUs = clock.monotonicUs();
+  }
+
+  /** False when one more is too many. */
+  take(): boolean {
+    const nowUs = this.#clock.monotonicUs();
+    const { perSecond, burst } = this.#options;
+    this.#tokens = Math.min(burst, this.#tokens + ((nowUs - this.#filledUs) * perSecond) / 1_000_000);
+    this.#filledUs = nowUs;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

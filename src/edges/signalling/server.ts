@@ -1,0 +1,134 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { Clock } from '../../domain/clock.ts';
+import type { Closable } from '../../domain/life-cycle.ts';
+import type { Logger } from '../../domain/logger.ts';
+import type { SessionChannel, Sessions } from '../../services/sessions.ts';
+import type { Streams } from '../../services/streams.ts';
+import { Connection } from './connection.ts';
+import type { Snapshots } from './dispatch.ts';
+import type { RateLimitOptions } from './rate-limit.ts';
+
+export interface SignallingOptions {
+  /** Listening or about to; their owner closes them, after this server. */
+  readonly servers: readonly (Server | HttpsServer)[];
+  readonly sessions: Sessions;
+  readonly streams: Streams;
+  readonly snapshots?: Snapshots | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  /** `keep_alive.server_interval`. */
+  readonly pingIntervalMs?: number;
+  /** `keep_alive.probes`. */
+  readonly pingProbes?: number;
+  readonly maxConnections?: number;
+  /** A Chromium offer is up to 9 KB inside JSON. */
+  readonly maxMessageBytes?: number;
+  readonly messageRate?: RateLimitOptions;
+  readonly maxBufferedBytes?: number;
+}
+
+export interface SignallingServer extends Closable {
+  readonly connectionCount: number;
+}
+
+const DEFAULTS = {
+  pingIntervalMs: 5000,
+  pingProbes: 10,
+  maxConnections: 10_000,
+  maxMessageBytes: 256 * 1024,
+  messageRate: { perSecond: 50, burst: 200 },
+  maxBufferedBytes: 4 * 1024 * 1024,
+};
+
+/**
+ * The WCS WebSocket API on the given HTTP servers: any path, no sub-protocol, text frames (reference/wcs-protocol.md §1.1).
+ * `close` ends every connection and leaves the HTTP servers to their owner.
+ */
+export function createSignallingServer(options: SignallingOptions): SignallingServer {
+  const { logger, clock, sessions, streams, snapshots, version } = options;
+  const { pingIntervalMs, pingProbes, maxConnections, maxMessageBytes, messageRate, maxBufferedBytes } = {
+    ...DEFAULTS,
+    ...withoutUndefined(options),
+  };
+  const connections = new Set<Connection>();
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxMessageBytes,
+    perMessageDeflate: false,
+    clientTracking: false,
+    handleProtocols: () => false,
+  });
+  const services = { streams, snapshots, logger };
+  let closing: Promise<void> | undefined;
+
+  const accept = (webSocket: WebSocket, request: IncomingMessage): void => {
+    const connection = new Connection(webSocket, endsOf(request), {
+      sessions,
+      services,
+      clock,
+      logger,
+      version,
+      pingIntervalMs,
+      pingProbes,
+      messageRate,
+      maxBufferedBytes,
+    });
+    connections.add(connection);
+    void connection.closed.then(() => connections.delete(connection));
+    if (closing) connection.close();
+  };
+
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
+    if (closing || connections.size >= maxConnections) {
+      logger.warn({ connections: connections.size }, 'a connection is refused');
+      socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
+    webSockets.handleUpgrade(request, socket, head, accept);
+  };
+
+  for (const server of options.servers) server.on('upgrade', onUpgrade);
+
+  return {
+    get connectionCount() {
+      return connections.size;
+    },
+    close(reason) {
+      closing ??= closeAll(reason);
+      return closing;
+    },
+  };
+
+  async function closeAll(reason: string): Promise<void> {
+    for (const server of options.servers) server.off('upgrade', onUpgrade);
+    const gone = [...connections].map((connection) => {
+      connection.close(undefined, reason);
+      return connection.closed;
+    });
+    await Promise.all(gone);
+  }
+}
+
+function withoutUndefined(options: SignallingOptions): Partial<SignallingOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function endsOf(request: IncomingMessage): Pick<SessionChannel, 'client' | 'server' | 'origin'> {
+  const socket: Socket = request.socket;
+  return {
+    client: { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 },
+    server: { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 },
+    origin: request.headers.origin,
+  };
+}
+
+/** IPv4 on a dual-stack socket comes as `::ffff:192.0.2.1`. */
+function plainAddress(address = ''): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, '');
+}
