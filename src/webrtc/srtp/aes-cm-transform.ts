@@ -38,7 +38,7 @@ export class AesCmTransform implements SrtpTransform {
     const ssrc = packet.readUInt32BE(8);
     this.#rtpKeystream.apply(this.#workWords, START + headerBytes, packet.length - headerBytes, ssrc, index);
     this.#work.writeUInt32BE(Math.floor(index / 0x10000), end);
-    this.#rtpHmac.digest(this.#work, end + INDEX_BYTES).copy(this.#work, end, 0, CM_TAG_BYTES);
+    this.#rtpHmac.writeTag(this.#work, end + INDEX_BYTES, this.#work, end, CM_TAG_BYTES);
     return this.#work.subarray(START, end + CM_TAG_BYTES);
   }
 
@@ -56,7 +56,7 @@ export class AesCmTransform implements SrtpTransform {
     const end = START + packet.copy(this.#work, START);
     this.#applyToRtcp(packet, packet.length, index);
     this.#work.writeUInt32BE((RTCP_ENCRYPTED_FLAG | index) >>> 0, end);
-    this.#rtcpHmac.digest(this.#work, end + INDEX_BYTES).copy(this.#work, end + INDEX_BYTES, 0, CM_TAG_BYTES);
+    this.#rtcpHmac.writeTag(this.#work, end + INDEX_BYTES, this.#work, end + INDEX_BYTES, CM_TAG_BYTES);
     return this.#work.subarray(START, end + INDEX_BYTES + CM_TAG_BYTES);
   }
 
@@ -74,7 +74,7 @@ export class AesCmTransform implements SrtpTransform {
   }
 
   #hasTag(hmac: HmacSha1, end: number, packet: Buffer): boolean {
-    hmac.digest(this.#work, end).copy(this.#expectedTag, 0, 0, CM_TAG_BYTES);
+    hmac.writeTag(this.#work, end, this.#expectedTag, 0, CM_TAG_BYTES);
     packet.copy(this.#receivedTag, 0, packet.length - CM_TAG_BYTES);
     return timingSafeEqual(this.#expectedTag, this.#receivedTag);
   }
