@@ -40,6 +40,11 @@ export class ReorderBuffer {
     this.#maxPackets = Math.min(options.maxPackets ?? options.store.capacity / 2, options.store.capacity);
   }
 
+  /** The packet that is delivered next; everything before it was delivered or given up. -1 before the first packet. */
+  get nextIndex(): number {
+    return this.#next;
+  }
+
   /**
    * Stores one packet under its 48-bit index and delivers what is in order now. False for duplicates and for packets that
    * the store refuses. A packet that comes after its hole was given up is stored (viewers may ask for it), not delivered.

@@ -1,0 +1,209 @@
+import type { CancelTimer, Clock } from '../domain/clock.ts';
+import { AppError } from '../domain/errors.ts';
+import type { Logger } from '../domain/logger.ts';
+import { negotiatePlay, negotiatePublish } from '../protocol/sdp/negotiate.ts';
+import { parseOffer } from '../protocol/sdp/parse-offer.ts';
+import type { PublishPlan } from '../protocol/sdp/plan.ts';
+import { writePlayAnswer, writePublishAnswer } from '../protocol/sdp/write-answer.ts';
+import type {
+  MediaEvent,
+  MediaWorker,
+  PlayAnswer,
+  PlayRequest,
+  PublishAnswer,
+  PublishRequest,
+} from './media-worker.ts';
+import type { PeerHost } from './peer.ts';
+import { ForwardTurn } from './session/forward-turn.ts';
+import { PlayerSession } from './session/player-session.ts';
+import { PublisherSession } from './session/publisher-session.ts';
+import { createSrtpFanout } from './srtp/create-fanout.ts';
+import type { SrtpFanout } from './srtp/fanout.ts';
+
+export interface LocalMediaWorkerOptions {
+  readonly host: PeerHost;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A random whole number from 0 to below `bound`, from a cryptographic source. */
+  readonly randomBelow: (bound: number) => number;
+}
+
+const POLL_MS = 10;
+const SECOND_MS = 1000;
+
+/** The media worker that runs on the calling thread. It owns `host` and closes it. */
+export class LocalMediaWorker implements MediaWorker {
+  readonly #options: LocalMediaWorkerOptions;
+  readonly #fanout: SrtpFanout = createSrtpFanout();
+  readonly #turn = new ForwardTurn(this.#fanout);
+  readonly #publishers = new Map<string, PublisherSession>();
+  readonly #players = new Map<string, PlayerSession>();
+  #listener: (event: MediaEvent) => void = () => {};
+  #stopTicks: CancelTimer[] = [];
+  #lastSecondUs: number;
+  #disposed: Promise<void> | undefined;
+
+  constructor(options: LocalMediaWorkerOptions) {
+    this.#options = options;
+    this.#lastSecondUs = options.clock.monotonicUs();
+  }
+
+  get ports() {
+    return this.#options.host.ports;
+  }
+
+  onEvent(listener: (event: MediaEvent) => void): void {
+    this.#listener = listener;
+  }
+
+  async publish(request: PublishRequest): Promise<PublishAnswer> {
+    this.#refuseKnown(request.sessionId);
+    const { clock } = this.#options;
+    const plan = negotiatePublish(parseOffer(request.offerSdp), {
+      mediaSessionId: request.sessionId,
+      createdMs: clock.nowMs(),
+      maxBitrateKbps: request.maxBitrateKbps,
+    });
+    const publisher = this.#createPublisher(request, plan);
+    this.#publishers.set(request.sessionId, publisher);
+    this.#updateTicks();
+    return {
+      answerSdp: writePublishAnswer(plan, publisher.locals),
+      video: plan.video && { codec: plan.video.codec },
+      audio: plan.audio && { codec: plan.audio.codec },
+    };
+  }
+
+  async play(request: PlayRequest): Promise<PlayAnswer> {
+    this.#refuseKnown(request.sessionId);
+    const source = this.#publishers.get(request.streamId);
+    if (!source) throw new AppError('STREAM_NOT_FOUND', `no stream with id "${request.streamId}"`);
+    const { clock, host, randomBelow } = this.#options;
+    const plan = negotiatePlay(
+      parseOffer(request.offerSdp),
+      source.plan,
+      { mediaSessionId: request.sessionId, createdMs: clock.nowMs() },
+    );
+    const { sessionId } = request;
+    const player = new PlayerSession({
+      id: sessionId,
+      plan,
+      source,
+      host,
+      fanout: this.#fanout,
+      transport: request.transport,
+      clock,
+      randomBelow,
+      events: {
+        onConnected: () => this.#listener({ type: 'connected', sessionId }),
+        onMediaStarted: () => this.#listener({ type: 'mediaStarted', sessionId }),
+        onNotEnoughBandwidth: (bitrateBps, availableBps) =>
+          this.#listener({ type: 'notEnoughBandwidth', sessionId, bitrateBps, availableBps }),
+        onEnded: (reason) => {
+          this.#players.delete(sessionId);
+          this.#listener({ type: 'ended', sessionId, reason });
+        },
+      },
+    });
+    source.players.add(player);
+    this.#players.set(sessionId, player);
+    return {
+      answerSdp: writePlayAnswer(plan, player.locals, player.ssrcs),
+      video: plan.video && { codec: plan.video.codec },
+      audio: plan.audio && { codec: plan.audio.codec },
+    };
+  }
+
+  close(sessionId: string): void {
+    this.#publishers.get(sessionId)?.close('closed');
+    this.#players.get(sessionId)?.close('closed');
+  }
+
+  requestKeyframe(streamId: string): void {
+    this.#publishers.get(streamId)?.requestKeyframe();
+  }
+
+  setFramesWanted(streamId: string, wanted: boolean): void {
+    this.#publishers.get(streamId)?.setFramesWanted(wanted);
+  }
+
+  dispose(): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    for (const player of this.#players.values()) player.close('closed');
+    for (const publisher of this.#publishers.values()) publisher.close('closed');
+    this.#updateTicks();
+    this.#turn.flush();
+    await this.#options.host.close();
+  }
+
+  #createPublisher({ sessionId, transport, maxBitrateKbps }: PublishRequest, plan: PublishPlan): PublisherSession {
+    const { clock, host, logger, randomBelow } = this.#options;
+    const streamId = sessionId;
+    return new PublisherSession({
+      id: sessionId,
+      plan,
+      host,
+      turn: this.#turn,
+      transport,
+      maxBitrateKbps,
+      clock,
+      logger,
+      randomBelow,
+      events: {
+        onConnected: () => this.#listener({ type: 'connected', sessionId }),
+        onMediaStarted: () => this.#listener({ type: 'mediaStarted', sessionId }),
+        onSize: (width, height) => this.#listener({ type: 'videoFormat', streamId, width, height }),
+        onFrame: (frame) => this.#listener({ type: 'frame', streamId, frame }),
+        onFramesLost: () => this.#listener({ type: 'framesLost', streamId }),
+        onSenderReport: (kind, ntpUs, rtpTime) =>
+          this.#listener({ type: 'senderReport', streamId, kind, ntpUs, rtpTime }),
+        onEnded: (reason) => {
+          this.#publishers.delete(sessionId);
+          this.#updateTicks();
+          this.#listener({ type: 'ended', sessionId, reason });
+        },
+      },
+    });
+  }
+
+  #refuseKnown(sessionId: string): void {
+    if (this.#publishers.has(sessionId) || this.#players.has(sessionId)) {
+      throw new AppError('MEDIA_SESSION_IN_USE', `media session "${sessionId}" exists already`);
+    }
+  }
+
+  /** An idle worker has no timer. */
+  #updateTicks(): void {
+    const { clock } = this.#options;
+    if (this.#publishers.size === 0) {
+      for (const stop of this.#stopTicks) stop();
+      this.#stopTicks = [];
+    } else if (this.#stopTicks.length === 0) {
+      this.#lastSecondUs = clock.monotonicUs();
+      this.#stopTicks = [clock.every(POLL_MS, () => this.#poll()), clock.every(SECOND_MS, () => this.#second())];
+    }
+  }
+
+  #poll(): void {
+    const nowUs = this.#options.clock.monotonicUs();
+    for (const publisher of this.#publishers.values()) publisher.poll(nowUs);
+  }
+
+  #second(): void {
+    const nowUs = this.#options.clock.monotonicUs();
+    const intervalUs = Math.max(1, nowUs - this.#lastSecondUs);
+    this.#lastSecondUs = nowUs;
+    for (const [sessionId, publisher] of this.#publishers) {
+      const rate = publisher.secondTick(nowUs, intervalUs);
+      if (rate) this.#listener({ type: 'rate', sessionId, direction: 'inbound', rate });
+    }
+    for (const [sessionId, player] of this.#players) {
+      const rate = player.rate(intervalUs);
+      if (rate) this.#listener({ type: 'rate', sessionId, direction: 'outbound', rate });
+    }
+  }
+}
