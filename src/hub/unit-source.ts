@@ -16,13 +16,24 @@ export interface UnitSource {
 export interface ReaderOptions {
   /** For logs and counters. */
   readonly label: string;
-  /** Begin with the cached GOP when there is one; otherwise with the next keyframe (a keyframe is requested). */
+  /**
+   * Begin with the cached GOP when there is one that fits the queue; otherwise with the next keyframe (a keyframe is
+   * requested). Units of the cache are given after `addReader` has returned.
+   */
   readonly fromCachedGop: boolean;
+  /**
+   * What the reader does with video. While a `copy` reader of H.264 is attached, a live encoder is asked for a keyframe at
+   * least every 2 s; `decode` takes keyframes as they come. Default `copy`.
+   */
+  readonly video?: 'copy' | 'decode' | 'none' | undefined;
+  /** Default true. */
+  readonly audio?: boolean | undefined;
   /** Bound of the queue. When full, video is dropped up to the next keyframe, never half a frame; the oldest audio goes last. */
   readonly maxQueueBytes: number;
   /**
-   * Takes one unit. Returns false when it can take no more for now; the reader then queues until `resume()`.
-   * It must not throw. Video always begins with a keyframe, and audio before that keyframe's time is not given.
+   * Takes one unit. Returns false when, after this one, it can take no more for now; the reader then queues until
+   * `resume()`. It must not throw: a reader that does is closed. Video always begins with a keyframe, and audio before
+   * that keyframe's time is not given, unless no video at all comes for 2 s: then audio begins alone.
    */
   readonly onUnit: (unit: MediaUnit) => boolean;
   /** Once, when the source is gone. Not called after `close()`. */
