@@ -1,0 +1,52 @@
+import { mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createSoundFileEncoder } from '../../src/transcode/sound-file.ts';
+import { beeps, decodeAac, ffmpeg, host, onset } from './ffmpeg-support.ts';
+
+describe('sound files with the real ffmpeg', () => {
+  let directory = '';
+  const encoder = () => createSoundFileEncoder({ host, mediaDirectory: directory, bitrateBps: 96_000 });
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sound-'));
+  });
+  afterEach(async () => {
+    await rm(directory, { recursive: true });
+  });
+
+  it('become AAC frames whose first sample is that of the file', async () => {
+    await ffmpeg([...beeps(3), '-ac', '1', '-ar', '44100', '-y', join(directory, 'a.wav')]);
+    const frames = await encoder().encodeSoundFile('a.wav');
+    expect(Math.abs(frames.length - (3 * 48_000) / 1024)).toBeLessThan(2);
+    const found = onset(await decodeAac(frames), 0.5 * 48_000);
+    expect(Math.abs(found - 48_000)).toBeLessThan(480);
+  });
+
+  it('are encoded once for each state of the file', async () => {
+    const path = join(directory, '-i.wav');
+    await ffmpeg([...beeps(1), '-y', `file:${path}`]);
+    const sounds = encoder();
+    const [first, second] = await Promise.all([sounds.encodeSoundFile('-i.wav'), sounds.encodeSoundFile('-i.wav')]);
+    expect(second).toBe(first);
+    await utimes(path, 1, 1);
+    expect(await sounds.encodeSoundFile('-i.wav')).not.toBe(first);
+  });
+
+  it('are found only inside the media directory and only when they are WAV', async () => {
+    await writeFile(join(directory, 'text.wav'), 'this is no sound at all');
+    await symlink('/etc/passwd', join(directory, 'link.wav'));
+    for (const name of ['missing.wav', 'text.wav', 'link.wav', '../a.wav', '/etc/passwd', '', '.', 'a\0.wav']) {
+      await expect(encoder().encodeSoundFile(name)).rejects.toMatchObject({ code: 'SOUND_FILE_NOT_FOUND' });
+    }
+  });
+
+  it('that are broken inside are an error with a reason, and are tried again', async () => {
+    await writeFile(join(directory, 'broken.wav'), 'RIFF\0\0\0\0WAVEnothing');
+    const sounds = encoder();
+    await expect(sounds.encodeSoundFile('broken.wav')).rejects.toMatchObject({ code: 'CHILD_FAILED' });
+    await ffmpeg([...beeps(1), '-y', join(directory, 'broken.wav')]);
+    expect((await sounds.encodeSoundFile('broken.wav')).length).toBeGreaterThan(40);
+  });
+});
