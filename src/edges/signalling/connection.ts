@@ -9,6 +9,14 @@ import type { ClientSession, SessionChannel, Sessions } from '../../services/ses
 import { dispatch, type DispatchServices } from './dispatch.ts';
 import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 
+/** Who is silent for `probes` intervals in a row is cut off. */
+export interface KeepAlive {
+  /** `HIGH_LEVEL`: JSON `ping`, which SDK watchdogs look for. `INTERNAL`: WebSocket pings. `NONE`: neither pings nor limit. */
+  readonly algorithm: 'HIGH_LEVEL' | 'INTERNAL' | 'NONE';
+  readonly intervalMs: number;
+  readonly probes: number;
+}
+
 export interface ConnectionOptions {
   readonly sessions: Sessions;
   readonly services: DispatchServices;
@@ -16,9 +24,7 @@ export interface ConnectionOptions {
   readonly logger: Logger;
   /** Told to clients in `getVersion`. */
   readonly version: string;
-  readonly pingIntervalMs: number;
-  /** The connection is closed after this many pings in a row without any message from the client. */
-  readonly pingProbes: number;
+  readonly keepAlive: KeepAlive;
   readonly messageRate: RateLimitOptions;
   /** A client that lets more than this wait for it is dropped. */
   readonly maxBufferedBytes: number;
@@ -29,6 +35,8 @@ const NORMAL = 1000;
 const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
 const CLOSE_HANDSHAKE_MS = 1000;
+/** A reason has at most 123 bytes of UTF-8 (RFC 6455 §5.5). */
+const MAX_REASON_CHARS = 41;
 
 type State =
   | { readonly phase: 'new' }
@@ -37,8 +45,8 @@ type State =
   | { readonly phase: 'closed' };
 
 /**
- * One client's WebSocket: `connection` opens the session (once), then every message goes to the services. Keep-alive is by
- * JSON `ping`, because SDK watchdogs look for that (reference/wcs-protocol.md §1.4). Ends when its socket does.
+ * One client's WebSocket: `connection` opens the session (once), then every message goes to the services. Keep-alive
+ * follows reference/wcs-protocol.md §1.4. Ends when its socket does.
  */
 export class Connection {
   readonly #socket: WebSocket;
@@ -62,8 +70,12 @@ export class Connection {
     this.#options = options;
     this.#logger = options.logger.child({ client: `${ends.client.address}:${ends.client.port}` });
     this.#rate = new RateLimit(options.clock, options.messageRate);
-    this.#stopPinging = options.clock.every(options.pingIntervalMs, () => this.#probe());
+    this.#stopPinging =
+      options.keepAlive.algorithm === 'NONE'
+        ? () => {}
+        : options.clock.every(options.keepAlive.intervalMs, () => this.#probe());
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('pong', () => (this.#misses = 0));
     socket.on('error', (error) => this.#logger.debug({ error }, 'a client connection failed'));
     socket.on('close', () => this.#socketClosed());
   }
@@ -76,7 +88,7 @@ export class Connection {
   /** Closes the socket with a reason; a client that does not answer the close frame is cut off. */
   close(code = GOING_AWAY, reason = ''): void {
     if (this.#socket.readyState >= WebSocket.CLOSING) return;
-    this.#socket.close(code, reason);
+    this.#socket.close(code, reason.slice(0, MAX_REASON_CHARS));
     this.#cancelTermination = this.#options.clock.after(CLOSE_HANDSHAKE_MS, () => this.#socket.terminate());
   }
 
@@ -150,12 +162,15 @@ export class Connection {
   }
 
   #probe(): void {
-    if (this.#misses >= this.#options.pingProbes) {
+    const { algorithm, probes } = this.#options.keepAlive;
+    if (this.#misses >= probes) {
       this.#logger.info({ misses: this.#misses }, 'a client is silent; its connection is cut off');
       return this.#socket.terminate();
     }
     this.#misses += 1;
-    if (this.#state.phase === 'established') this.#send({ name: 'ping' });
+    if (this.#state.phase !== 'established') return;
+    if (algorithm === 'INTERNAL') this.#socket.ping();
+    else this.#send({ name: 'ping' });
   }
 
   #socketClosed(): void {

@@ -8,7 +8,7 @@ import type { Closable } from '../../domain/life-cycle.ts';
 import type { Logger } from '../../domain/logger.ts';
 import type { SessionChannel, Sessions } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
-import { Connection } from './connection.ts';
+import { Connection, type KeepAlive } from './connection.ts';
 import type { Snapshots } from './dispatch.ts';
 import type { RateLimitOptions } from './rate-limit.ts';
 
@@ -21,10 +21,7 @@ export interface SignallingOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;
-  /** `keep_alive.server_interval`. */
-  readonly pingIntervalMs?: number;
-  /** `keep_alive.probes`. */
-  readonly pingProbes?: number;
+  readonly keepAlive?: KeepAlive;
   readonly maxConnections?: number;
   /** A Chromium offer is up to 9 KB inside JSON. */
   readonly maxMessageBytes?: number;
@@ -37,8 +34,7 @@ export interface SignallingServer extends Closable {
 }
 
 const DEFAULTS = {
-  pingIntervalMs: 5000,
-  pingProbes: 10,
+  keepAlive: { algorithm: 'HIGH_LEVEL', intervalMs: 5000, probes: 10 } satisfies KeepAlive,
   maxConnections: 10_000,
   maxMessageBytes: 256 * 1024,
   messageRate: { perSecond: 50, burst: 200 },
@@ -51,7 +47,7 @@ const DEFAULTS = {
  */
 export function createSignallingServer(options: SignallingOptions): SignallingServer {
   const { logger, clock, sessions, streams, snapshots, version } = options;
-  const { pingIntervalMs, pingProbes, maxConnections, maxMessageBytes, messageRate, maxBufferedBytes } = {
+  const { keepAlive, maxConnections, maxMessageBytes, messageRate, maxBufferedBytes } = {
     ...DEFAULTS,
     ...withoutUndefined(options),
   };
@@ -73,8 +69,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
       clock,
       logger,
       version,
-      pingIntervalMs,
-      pingProbes,
+      keepAlive,
       messageRate,
       maxBufferedBytes,
     });
