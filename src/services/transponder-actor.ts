@@ -1,0 +1,306 @@
+import type { CancelTimer, Clock } from '../domain/clock.ts';
+import { assertNever } from '../domain/errors.ts';
+import type { Logger } from '../domain/logger.ts';
+import type { RunEnd } from '../domain/transponder.ts';
+import type { RtmpTarget } from '../egress/gate.ts';
+import type { Store } from '../store/open-store.ts';
+import type { RunIntent, RunProgress } from '../store/runs.ts';
+import type { TransponderRow } from '../store/transponders.ts';
+import { brokenInvariant, isFinal, transition } from '../supervisor/transponder-machine.ts';
+import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
+import { BacklogHealth } from './backlog-health.ts';
+import type { PushParams, PushRun, PushRunFactory, RunEvent } from './push-run.ts';
+import { audioOf } from './transponder-row.ts';
+import type { TransponderWriter } from './transponder-writer.ts';
+
+const RUNS_KEPT = 20;
+
+/** What all actors share; owned by the service. */
+export interface ActorContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly writer: TransponderWriter;
+  readonly runs: PushRunFactory;
+  readonly bootId: string;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly newNonce: () => string;
+  readonly isSourceUp: (streamName: string) => boolean;
+}
+
+export interface ActorOptions {
+  /** Already inserted. */
+  readonly row: TransponderRow;
+  readonly machine: Transponder;
+  readonly params: PushParams;
+  /** Parses the unsealed URL anew for each run, so that it does not lie in memory between runs. */
+  readonly openTarget: () => RtmpTarget;
+}
+
+interface CurrentRun {
+  readonly nonce: string;
+  readonly run: PushRun;
+  readonly health: BacklogHealth;
+  progress: RunProgress | undefined;
+}
+
+/**
+ * One transponder: the only one who changes its row, its timer and its run. Events are taken one after the other; each
+ * transition is one transaction (row, event, and the intent of a run before the run).
+ */
+export class TransponderActor {
+  /** Resolves once: the transponder is FAILED or TERMINATED and owns nothing any more. */
+  readonly finished: Promise<void>;
+  readonly #context: ActorContext;
+  readonly #options: ActorOptions;
+  readonly #logger: Logger;
+  #row: TransponderRow;
+  #machine: Transponder;
+  #current: CurrentRun | undefined;
+  #cancelRetry: CancelTimer | undefined;
+  #isClosed = false;
+  #isDraining = false;
+  readonly #queue: { event: TransponderEvent; detail: string | null; alsoWrite: (() => void) | undefined }[] = [];
+  readonly #finish: () => void;
+
+  constructor(context: ActorContext, options: ActorOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#row = options.row;
+    this.#machine = options.machine;
+    const { id, streamName, destRedacted } = options.row;
+    this.#logger = context.logger.child({ transponder: id, stream: streamName, destination: destRedacted });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.finished = promise;
+    this.#finish = resolve;
+  }
+
+  get row(): TransponderRow {
+    return this.#row;
+  }
+
+  /** Wanted and not over: what `find` shows and what a second startup collides with. */
+  get isLive(): boolean {
+    return this.#machine.desired === 'run' && !isFinal(this.#machine.state);
+  }
+
+  /** Takes an event of the hub, of the caller or of a timer. */
+  dispatch(event: TransponderEvent): void {
+    this.#enqueue(event, null, undefined);
+  }
+
+  setMuted(muted: boolean): void {
+    this.#setAudio({ ...this.#row, muted });
+  }
+
+  /** `undefined` ends the insertion. */
+  setSound(sound: { soundFile: string; loop: boolean } | undefined): void {
+    this.#setAudio({ ...this.#row, soundJson: sound ? JSON.stringify(sound) : null });
+  }
+
+  /** The progress since the last call, to be written with that of the others; also moves `lastActiveAtMs`. */
+  takeProgress(): (() => void) | undefined {
+    const progress = this.#current?.progress;
+    if (!progress) return undefined;
+    this.#current!.progress = undefined;
+    if (this.#machine.state === 'ACTIVE') this.#row = { ...this.#row, lastActiveAtMs: this.#context.clock.nowMs() };
+    const row = this.#row;
+    const { store } = this.#context;
+    return () => {
+      store.runs.progress(progress);
+      store.transponders.update(row);
+    };
+  }
+
+  /** The supervisor goes away: ends the run but leaves the row wanted, for the next start to find. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    await this.#current?.run.stop();
+  }
+
+  #setAudio(row: TransponderRow): void {
+    const updated = { ...row, updatedAtMs: this.#context.clock.nowMs() };
+    this.#row = updated;
+    this.#context.writer.write(() => this.#context.store.transponders.update(updated));
+    this.#current?.run.setAudio(audioOf(updated));
+  }
+
+  /** Events that come up while one is taken wait their turn. */
+  #enqueue(event: TransponderEvent, detail: string | null, alsoWrite: (() => void) | undefined): void {
+    this.#queue.push({ event, detail, alsoWrite });
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+        this.#take(next.event, next.detail, next.alsoWrite);
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    const owns = { run: this.#current !== undefined, timer: this.#cancelRetry !== undefined };
+    const broken = this.#isClosed ? undefined : brokenInvariant(this.#machine, owns);
+    if (broken) this.#logger.error({ broken }, 'a transponder broke an invariant');
+  }
+
+  #take(event: TransponderEvent, detail: string | null, alsoWrite: (() => void) | undefined): void {
+    const { clock, random, store, writer } = this.#context;
+    const before = this.#machine;
+    const nowMs = clock.nowMs();
+    const { next, effects } = this.#isClosed
+      ? { next: before, effects: [] }
+      : transition(before, event, { nowMs: clock.monotonicUs() / 1000, random: random() });
+    this.#machine = next;
+    const isWritten = effects.length > 0 || next.state !== before.state || next.desired !== before.desired;
+    if (isWritten) this.#row = rowAfter(this.#row, before, next, effects, nowMs);
+    const { row } = this;
+    const intent = effects.some(({ type }) => type === 'startRun') ? this.#newIntent(nowMs) : undefined;
+    if (isWritten || alsoWrite) {
+      const transponderId = row.id;
+      const reason = detail ?? row.reason;
+      writer.write(() => {
+        alsoWrite?.();
+        if (!isWritten) return;
+        store.transponders.update(row);
+        store.events.append({
+          atMs: nowMs,
+          transponderId,
+          type: event.type,
+          fromState: before.state,
+          toState: next.state,
+          detail: reason,
+        });
+        if (intent) store.runs.open(intent);
+      });
+    }
+    if (isWritten) {
+      this.#logger.info({ event: event.type, from: before.state, to: next.state, reason: row.reason, detail }, 'moved');
+    }
+    for (const effect of effects) this.#carryOut(effect, intent);
+  }
+
+  #newIntent(nowMs: number): RunIntent {
+    const { bootId, newNonce } = this.#context;
+    const { id: transponderId, attempt } = this.#row;
+    return { transponderId, attempt, bootId, nonce: newNonce(), spawnedAtMs: nowMs };
+  }
+
+  #carryOut(effect: TransponderEffect, intent: RunIntent | undefined): void {
+    switch (effect.type) {
+      case 'startRun':
+        return this.#startRun(intent!);
+      case 'stopRun':
+        return this.#stopRun();
+      case 'armRetry':
+        this.#cancelRetry = this.#context.clock.after(effect.delayMs, () => {
+          this.#cancelRetry = undefined;
+          this.dispatch({ type: 'retryDue' });
+        });
+        return undefined;
+      case 'disarm':
+        this.#cancelRetry?.();
+        this.#cancelRetry = undefined;
+        return undefined;
+      case 'waitForSource':
+        if (this.#context.isSourceUp(this.#row.streamName)) this.dispatch({ type: 'sourceUp' });
+        return undefined;
+      case 'finish':
+        return this.#finish();
+      default:
+        return assertNever(effect);
+    }
+  }
+
+  #startRun({ nonce, attempt }: RunIntent): void {
+    const { params, openTarget } = this.#options;
+    const { id, streamName } = this.#row;
+    let run: PushRun;
+    try {
+      const audio = audioOf(this.#row);
+      const onEvent = (event: RunEvent) => this.#onRunEvent(nonce, event);
+      run = this.#context.runs.start({ id, attempt, nonce, streamName, target: openTarget(), params, audio, onEvent });
+    } catch (error) {
+      this.#logger.error({ err: error }, 'a run could not be started');
+      return this.#endRun(nonce, { exitClass: 'spawn_error', detail: 'the run could not be started' }, '', '');
+    }
+    this.#current = { nonce, run, health: new BacklogHealth(), progress: undefined };
+    return undefined;
+  }
+
+  #stopRun(): void {
+    const { nonce, run } = this.#current!;
+    const gone = () => {
+      if (this.#current?.nonce !== nonce) return;
+      this.#endRun(nonce, { exitClass: 'asked_stop', detail: 'stopped' }, '', '');
+    };
+    run.stop().then(gone, (error: unknown) => {
+      this.#logger.error({ err: error }, 'a run did not stop as it should');
+      gone();
+    });
+  }
+
+  #onRunEvent(nonce: string, event: RunEvent): void {
+    const current = this.#current;
+    if (current?.nonce !== nonce) return undefined;
+    const { clock, store, writer } = this.#context;
+    const nowMs = clock.nowMs();
+    switch (event.type) {
+      case 'spawned':
+        writer.write(() => store.runs.spawned(nonce, event));
+        return this.dispatch({ type: 'spawned' });
+      case 'publishing':
+        return this.dispatch({ type: 'publishing' });
+      case 'active':
+        return this.#enqueue({ type: 'active' }, null, () => store.runs.ready(nonce, nowMs));
+      case 'progress': {
+        current.progress = { nonce, bytesOut: event.bytesOut, framesOut: event.framesOut ?? 0 };
+        const change = current.health.observe(event.backlogBytes, clock.monotonicUs());
+        return change && this.dispatch({ type: change });
+      }
+      case 'stalled':
+        return this.dispatch({ type: 'progressStalled' });
+      case 'ended':
+        return this.#endRun(nonce, event.end, event.stderrHead, event.stderrTail);
+      default:
+        return assertNever(event);
+    }
+  }
+
+  #endRun(nonce: string, end: RunEnd, stderrHead: string, stderrTail: string): void {
+    const { clock, store } = this.#context;
+    const atMs = clock.nowMs();
+    const progress = this.#current?.progress;
+    this.#current = undefined;
+    this.#enqueue({ type: 'runEnded', end }, end.detail, () => {
+      if (progress) store.runs.progress(progress);
+      store.runs.end(nonce, atMs, end, stderrHead, stderrTail, RUNS_KEPT);
+    });
+  }
+}
+
+function rowAfter(
+  row: TransponderRow,
+  before: Transponder,
+  next: Transponder,
+  effects: readonly TransponderEffect[],
+  nowMs: number,
+): TransponderRow {
+  const retry = effects.find((effect) => effect.type === 'armRetry');
+  const isRestart = before.startsMs.length > 0 && effects.some(({ type }) => type === 'startRun');
+  const touchesActive = next.state === 'ACTIVE' || before.state === 'ACTIVE';
+  return {
+    ...row,
+    desired: next.desired,
+    state: next.state,
+    stateSinceMs: next.state === before.state ? row.stateSinceMs : nowMs,
+    reason: next.reason ?? null,
+    attempt: next.attempt,
+    restartsTotal: row.restartsTotal + (isRestart ? 1 : 0),
+    nextRetryAtMs: retry ? nowMs + retry.delayMs : null,
+    lastActiveAtMs: touchesActive ? nowMs : row.lastActiveAtMs,
+    updatedAtMs: nowMs,
+    terminatedAtMs: isFinal(next.state) ? nowMs : null,
+  };
+}

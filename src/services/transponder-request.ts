@@ -1,0 +1,60 @@
+/** What the caller of `/push/startup`, or a publisher with `rtmpUrl`, asks for (reference/wcs-protocol.md §3.1). */
+export interface StartupRequest {
+  /** The stream as published here. */
+  readonly streamName: string;
+  /** Holds secrets; goes nowhere but into the sealed column and the answer to the caller. */
+  readonly rtmpUrl: string;
+  /** Take the name to publish from the URL. `rtmp_transponder_full_url` switches it on for all. */
+  readonly rtmpTransponderFullUrl?: boolean | undefined;
+  readonly rtmpFlashVersion?: string | undefined;
+  readonly width?: number | undefined;
+  readonly height?: number | undefined;
+  readonly fps?: number | undefined;
+  /** In frames. */
+  readonly keyFrameInterval?: number | undefined;
+  readonly options?: StartupOptions | undefined;
+  /** Ours: accept a stream that is not there yet, and outlive its pauses. */
+  readonly waitForStream?: boolean | undefined;
+  /** Ours: which restart policy; `wcs` where absent. */
+  readonly restartPolicy?: 'wcs' | 'persistent' | undefined;
+}
+
+/** Echoed as given; `action` is carried out at creation. */
+export interface StartupOptions {
+  readonly action?: 'mute' | 'sound_on' | undefined;
+  readonly soundFile?: string | undefined;
+  readonly loop?: boolean | undefined;
+}
+
+/**
+ * Who asks. A push that came with its publisher (`rtmpUrl` of publishStream) or by `rtmp_push_auto_start` always ends with
+ * its stream.
+ */
+export type StartupCaller = 'rest' | 'publisher' | 'auto_start';
+
+/** Filters are ANDed; absent = any. */
+export interface PushFilter {
+  /** Bare or with the prefix. */
+  readonly streamName?: string | undefined;
+  /** Exact text. */
+  readonly rtmpUrl?: string | undefined;
+}
+
+/** The transponder object of WCS. The last six fields appear where the request had them. */
+export interface PushView {
+  readonly mediaSessionId: string;
+  /** As published on the RTMP server; in full URL mode the source's name, because the other one may be a stream key. */
+  readonly streamName: string;
+  readonly rtmpUrl: string;
+  readonly width: number;
+  readonly height: number;
+  readonly muted: boolean;
+  readonly soundEnabled: boolean;
+  readonly options: StartupOptions;
+  readonly rtmpTransponderFullUrl?: boolean | undefined;
+  readonly rtmpFlashVersion?: string | undefined;
+  readonly keyFrameInterval?: number | undefined;
+  readonly fps?: number | undefined;
+  readonly soundFile?: string | undefined;
+  readonly loop?: boolean | undefined;
+}

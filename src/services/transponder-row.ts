@@ -1,0 +1,94 @@
+import type { AudioMode } from '../domain/transponder.ts';
+import type { RtmpTarget } from '../egress/gate.ts';
+import type { SecretBox } from '../store/secret-box.ts';
+import type { TransponderRow } from '../store/transponders.ts';
+import type { RestartPolicy } from '../supervisor/transponder-policy.ts';
+import type { PushParams } from './push-run.ts';
+import type { PushView, StartupRequest } from './transponder-request.ts';
+
+/** What the row keeps of a request: everything but the URL. */
+type StoredRequest = Omit<StartupRequest, 'rtmpUrl'>;
+
+interface Sound {
+  readonly soundFile: string;
+  readonly loop: boolean;
+}
+
+export interface NewRow {
+  readonly id: string;
+  readonly request: StartupRequest;
+  readonly target: RtmpTarget;
+  /** As shown to callers. */
+  readonly remoteName: string;
+  readonly params: PushParams;
+  readonly policy: RestartPolicy;
+  readonly nowMs: number;
+}
+
+/** The row of a push that begins. This is where the URL becomes a sealed value and a hash. */
+export function newPushRow(
+  { id, request, target, remoteName, params, policy, nowMs }: NewRow,
+  secrets: SecretBox,
+): TransponderRow {
+  const { rtmpUrl, ...stored } = request;
+  const { action, soundFile, loop } = request.options ?? {};
+  const sound = action === 'sound_on' && soundFile !== undefined ? { soundFile, loop: loop ?? false } : undefined;
+  return {
+    id,
+    kind: 'rtmp_push',
+    streamName: request.streamName,
+    remoteName,
+    destRedacted: target.redacted,
+    destHash: secrets.hash(target.canonical),
+    destSecret: secrets.seal(rtmpUrl, id),
+    requestJson: JSON.stringify(stored satisfies StoredRequest),
+    paramsJson: JSON.stringify(params),
+    policyJson: JSON.stringify(policy),
+    desired: 'run',
+    state: 'NEW',
+    stateSinceMs: nowMs,
+    reason: null,
+    muted: action === 'mute',
+    soundJson: sound ? JSON.stringify(sound) : null,
+    attempt: 0,
+    restartsTotal: 0,
+    nextRetryAtMs: null,
+    lastActiveAtMs: null,
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+    terminatedAtMs: null,
+  };
+}
+
+/** Muted means silent: an inserted sound is heard again after `unmute`. */
+export function audioOf(row: TransponderRow): AudioMode {
+  if (row.muted) return { mode: 'mute' };
+  const sound = soundOf(row);
+  return sound ? { mode: 'sound', ...sound } : { mode: 'source' };
+}
+
+/** The URL is shown to callers because WCS shows it; nowhere else (reference/wcs-protocol.md §3.1). */
+export function viewOf(row: TransponderRow, rtmpUrl: string): PushView {
+  const request = JSON.parse(row.requestJson) as StoredRequest;
+  const sound = soundOf(row);
+  return {
+    mediaSessionId: row.id,
+    streamName: row.remoteName,
+    rtmpUrl,
+    width: request.width ?? 0,
+    height: request.height ?? 0,
+    muted: row.muted,
+    soundEnabled: sound !== undefined,
+    options: request.options ?? {},
+    rtmpTransponderFullUrl: request.rtmpTransponderFullUrl,
+    rtmpFlashVersion: request.rtmpFlashVersion,
+    keyFrameInterval: request.keyFrameInterval,
+    fps: request.fps,
+    soundFile: sound?.soundFile,
+    loop: sound?.loop,
+  };
+}
+
+function soundOf(row: TransponderRow): Sound | undefined {
+  return row.soundJson === null ? undefined : (JSON.parse(row.soundJson) as Sound);
+}

@@ -1,0 +1,59 @@
+import type { Logger } from '../domain/logger.ts';
+import type { Store } from '../store/open-store.ts';
+
+/** Beyond this the oldest history is given up: a full disk must not become a full memory. */
+const MAX_PENDING_WRITES = 1000;
+
+/**
+ * Writes to the store without ever disturbing a run: what cannot be written now is kept in order and written with the next
+ * write or flush (design §4, "a full disk never blocks media").
+ */
+export class TransponderWriter {
+  readonly #store: Store;
+  readonly #logger: Logger;
+  #pending: (() => void)[] = [];
+
+  constructor(store: Store, logger: Logger) {
+    this.#store = store;
+    this.#logger = logger;
+  }
+
+  /** False while something waits because the store does not take it; new work is refused then. */
+  get isWritable(): boolean {
+    return this.#pending.length === 0;
+  }
+
+  /** `work` runs inside one transaction, now or later, and perhaps more than once: it must only write, from values it holds. */
+  write(work: () => void): void {
+    this.#pending.push(work);
+    if (this.#pending.length > MAX_PENDING_WRITES) this.#pending.shift();
+    this.flush();
+  }
+
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    try {
+      this.#store.transaction(() => this.#pending.forEach((work) => work()));
+      this.#pending = [];
+    } catch (error) {
+      this.#logger.error({ err: error, pending: this.#pending.length }, 'the store takes no writes; they are kept');
+      this.#dropImpossible();
+    }
+  }
+
+  /** A write that breaks a constraint will never succeed and must not hold up the others. */
+  #dropImpossible(): void {
+    this.#pending = this.#pending.filter((work) => {
+      try {
+        this.#store.transaction(work);
+        return false;
+      } catch (error) {
+        return !isConstraintViolation(error);
+      }
+    });
+  }
+}
+
+function isConstraintViolation(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_CONSTRAINT');
+}

@@ -1,0 +1,478 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { StartupRequest } from '../../src/services/transponder-request.ts';
+import { rowWith } from '../store/store-fixture.ts';
+import { transponderFixture } from './transponder-fixture.ts';
+import type { TransponderFixture } from './transponder-fixture.ts';
+
+const request: StartupRequest = { streamName: 'cam', rtmpUrl: 'rtmp://dest.example:1935/live' };
+let f: TransponderFixture;
+
+async function begin(options?: Parameters<typeof transponderFixture>[0]) {
+  await f?.close();
+  f = transponderFixture(options);
+  f.service.sourceUp('cam');
+}
+
+const failsWith = (code: string) => expect.objectContaining({ code });
+const stateOf = (id: string) => f.store.transponders.get(id)?.state;
+
+beforeEach(() => {
+  f = transponderFixture();
+  f.service.sourceUp('cam');
+});
+afterEach(() => f.close());
+
+describe('startup', () => {
+  it('starts a run for the stream and answers with the transponder', async () => {
+    const view = await f.service.startup({ ...request, width: 320, height: 240, fps: 30 }, 'rest');
+    expect(view).toMatchObject({
+      streamName: 'rtmp_cam',
+      rtmpUrl: request.rtmpUrl,
+      width: 320,
+      height: 240,
+      fps: 30,
+      muted: false,
+      soundEnabled: false,
+      options: {},
+    });
+    expect(view.mediaSessionId).toMatch(/^[0-9a-v]{26}$/);
+    expect(f.runs.last.options).toMatchObject({
+      id: view.mediaSessionId,
+      attempt: 0,
+      streamName: 'cam',
+      target: { host: 'dest.example', playPath: 'rtmp_cam' },
+      params: { width: 320, height: 240, fps: 30, keyFrameInterval: 0, rtmpFlashVersion: 'LNX 76.219.189.0' },
+      audio: { mode: 'source' },
+    });
+    expect(stateOf(view.mediaSessionId)).toBe('STARTING');
+    f.runs.last.becomeActive();
+    expect(stateOf(view.mediaSessionId)).toBe('ACTIVE');
+    expect(f.store.runs.ofTransponder(view.mediaSessionId)[0]).toMatchObject({
+      nonce: f.runs.last.options.nonce,
+      bootId: 'boot1',
+      pid: 1,
+      readyAtMs: f.clock.nowMs(),
+    });
+  });
+
+  it('refuses a stream that is not there, unless it may wait', async () => {
+    await expect(f.service.startup({ ...request, streamName: 'x' }, 'rest')).rejects.toThrow(
+      failsWith('STREAM_NOT_FOUND'),
+    );
+    const view = await f.service.startup({ ...request, streamName: 'x', waitForStream: true }, 'rest');
+    expect(stateOf(view.mediaSessionId)).toBe('WAITING_SOURCE');
+    expect(f.runs.started).toHaveLength(0);
+    f.service.sourceUp('x');
+    expect(f.runs.started).toHaveLength(1);
+  });
+
+  it('refuses a stream that ended while the host was looked up', async () => {
+    await begin({ resolveHost: () => Promise.resolve(f.service.sourceDown('cam')) });
+    await expect(f.service.startup(request, 'rest')).rejects.toThrow(failsWith('STREAM_NOT_FOUND'));
+    expect(f.service.find({})).toEqual([]);
+  });
+
+  it('refuses a malformed URL and one whose host does not resolve', async () => {
+    await expect(f.service.startup({ ...request, rtmpUrl: 'http://x/y' }, 'rest')).rejects.toThrow(
+      failsWith('BAD_RTMP_URL'),
+    );
+    await begin({ resolveHost: () => Promise.reject(new Error('ENOTFOUND')) });
+    await expect(f.service.startup(request, 'rest')).rejects.toThrow(failsWith('UNRESOLVABLE_HOST'));
+  });
+
+  it('waits three seconds for the resolver and no longer', async () => {
+    await begin({ resolveHost: () => new Promise(() => {}) });
+    const answer = f.service.startup(request, 'rest').catch((error: unknown) => error);
+    f.clock.advance(2999);
+    expect(await Promise.race([answer, Promise.resolve('waiting')])).toBe('waiting');
+    f.clock.advance(1);
+    expect(await answer).toEqual(failsWith('UNRESOLVABLE_HOST'));
+  });
+
+  it('lets exactly one of a hundred equal requests through', async () => {
+    const answers = await Promise.allSettled(Array.from({ length: 100 }, () => f.service.startup(request, 'rest')));
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    const refusals = answers.filter((answer) => answer.status === 'rejected').map(({ reason }) => reason as unknown);
+    expect(refusals).toEqual(Array.from({ length: 99 }, () => failsWith('TRANSPONDER_EXISTS')));
+    expect(f.runs.started).toHaveLength(1);
+  });
+
+  it('sees the same destination behind another spelling', async () => {
+    await f.service.startup(request, 'rest');
+    await expect(f.service.startup({ ...request, rtmpUrl: 'rtmp://DEST.example/live' }, 'rest')).rejects.toThrow(
+      failsWith('TRANSPONDER_EXISTS'),
+    );
+  });
+
+  it('shows the source name in full URL mode, where the other one may be a key', async () => {
+    const view = await f.service.startup(
+      { ...request, rtmpUrl: 'rtmp://h/app/key123', rtmpTransponderFullUrl: true },
+      'rest',
+    );
+    expect(view.streamName).toBe('cam');
+    expect(f.runs.last.options.target).toMatchObject({ app: 'app', playPath: 'key123' });
+  });
+
+  it('carries out options.action at creation', async () => {
+    const muted = await f.service.startup({ ...request, options: { action: 'mute' } }, 'rest');
+    expect(muted).toMatchObject({ muted: true, soundEnabled: false, options: { action: 'mute' } });
+    expect(f.runs.last.options.audio).toEqual({ mode: 'mute' });
+    const options = { action: 'sound_on', soundFile: 'test.wav', loop: true } as const;
+    const sound = await f.service.startup({ ...request, rtmpUrl: 'rtmp://other/live', options }, 'rest');
+    expect(sound).toMatchObject({ muted: false, soundEnabled: true, soundFile: 'test.wav', loop: true, options });
+    expect(f.runs.last.options.audio).toEqual({ mode: 'sound', soundFile: 'test.wav', loop: true });
+  });
+
+  it('refuses a sound file that is not there or not named', async () => {
+    const unknown = { action: 'sound_on', soundFile: 'no.wav' } as const;
+    await expect(f.service.startup({ ...request, options: unknown }, 'rest')).rejects.toThrow(
+      failsWith('SOUND_FILE_NOT_FOUND'),
+    );
+    await expect(f.service.startup({ ...request, options: { action: 'sound_on' } }, 'rest')).rejects.toThrow(
+      failsWith('BAD_REQUEST'),
+    );
+  });
+
+  it('refuses more than it may hold, and everything when closed', async () => {
+    await begin({ config: { maxTransponders: 1 } });
+    await f.service.startup(request, 'rest');
+    await expect(f.service.startup({ ...request, rtmpUrl: 'rtmp://b/live' }, 'rest')).rejects.toThrow(
+      failsWith('OVERLOADED'),
+    );
+    await f.service.close();
+    await expect(f.service.startup(request, 'rest')).rejects.toThrow(failsWith('OVERLOADED'));
+  });
+});
+
+describe('find', () => {
+  it('filters by name, bare or prefixed, and by the exact URL, both together', async () => {
+    f.service.sourceUp('cam2');
+    await f.service.startup(request, 'rest');
+    await f.service.startup({ ...request, rtmpUrl: 'rtmp://b/live' }, 'rest');
+    await f.service.startup({ ...request, streamName: 'cam2' }, 'rest');
+    expect(f.service.find({})).toHaveLength(3);
+    expect(f.service.find({ streamName: 'cam' })).toHaveLength(2);
+    expect(f.service.find({ streamName: 'rtmp_cam' })).toHaveLength(2);
+    expect(f.service.find({ streamName: 'ca' })).toHaveLength(0);
+    expect(f.service.find({ rtmpUrl: request.rtmpUrl })).toHaveLength(2);
+    expect(f.service.find({ rtmpUrl: 'rtmp://dest.example/live' })).toHaveLength(0);
+    expect(f.service.find({ rtmpUrl: request.rtmpUrl, streamName: 'cam2' })).toHaveLength(1);
+  });
+
+  it('shows neither ended nor failed nor stopping pushes', async () => {
+    f.runs.diesWhenAsked = false;
+    const { mediaSessionId } = await f.service.startup(request, 'rest');
+    const over = f.service.terminate(mediaSessionId);
+    expect(f.service.find({})).toEqual([]);
+    f.runs.last.end('killed');
+    await over;
+    await f.service.startup(request, 'rest');
+    f.runs.last.end('dest_refused');
+    expect(f.service.find({})).toEqual([]);
+  });
+});
+
+describe('audio', () => {
+  it('is switched without a restart, and mute is silent whatever is inserted', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.service.mute(id);
+    await f.service.soundOn(id, 'test.wav', false);
+    expect(f.service.find({})[0]).toMatchObject({
+      muted: true,
+      soundEnabled: true,
+      soundFile: 'test.wav',
+      loop: false,
+    });
+    f.service.unmute(id);
+    f.service.soundOff(id);
+    expect(f.service.find({})[0]).toMatchObject({ muted: false, soundEnabled: false });
+    expect(f.runs.last.audio.map(({ mode }) => mode)).toEqual(['mute', 'mute', 'sound', 'source']);
+    expect(f.runs.started).toHaveLength(1);
+    await expect(f.service.soundOn(id, 'no.wav', false)).rejects.toThrow(failsWith('SOUND_FILE_NOT_FOUND'));
+  });
+
+  it('is kept over a retry', async () => {
+    await begin({ config: { restore: true } });
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.service.mute(id);
+    f.runs.last.end('dest_reset');
+    f.clock.advance(5000);
+    expect(f.runs.last.options).toMatchObject({ attempt: 1, audio: { mode: 'mute' } });
+  });
+
+  it('is refused for a transponder that is not there', async () => {
+    for (const call of [f.service.mute, f.service.unmute, f.service.soundOff]) {
+      expect(() => call.call(f.service, 'nobody')).toThrow(failsWith('TRANSPONDER_NOT_FOUND'));
+    }
+    await expect(f.service.soundOn('nobody', 'test.wav', true)).rejects.toThrow(failsWith('TRANSPONDER_NOT_FOUND'));
+    await expect(f.service.terminate('nobody')).rejects.toThrow(failsWith('TRANSPONDER_NOT_FOUND'));
+  });
+});
+
+describe('restart', () => {
+  it('does not happen with rtmp_push_restore off', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.runs.last.end('dest_reset', 'closed by peer');
+    expect(stateOf(id)).toBe('FAILED');
+    f.clock.advance(3_600_000);
+    expect(f.runs.started).toHaveLength(1);
+    expect(f.store.events.ofTransponder(id, 10).map(({ toState }) => toState)).toEqual(['FAILED', 'STARTING']);
+    expect(f.store.runs.ofTransponder(id)[0]).toMatchObject({ exitClass: 'dest_reset', stderrTail: 'tail' });
+  });
+
+  it('wcs: happens exactly three times, each exactly the interval after the end', async () => {
+    await begin({ config: { restore: true } });
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      f.runs.last.end('dest_refused');
+      expect(stateOf(id)).toBe('BACKOFF');
+      expect(f.store.transponders.get(id)).toMatchObject({ nextRetryAtMs: f.clock.nowMs() + 5000, attempt });
+      f.clock.advance(4999);
+      expect(f.runs.started).toHaveLength(attempt);
+      f.clock.advance(1);
+      expect(f.runs.started).toHaveLength(attempt + 1);
+    }
+    f.runs.last.end('dest_refused');
+    expect(f.store.transponders.get(id)).toMatchObject({ state: 'FAILED', restartsTotal: 3, nextRetryAtMs: null });
+    f.clock.advance(3_600_000);
+    expect(f.runs.started).toHaveLength(4);
+  });
+
+  it('persistent: goes on for ever with jittered delays up to 30 s', async () => {
+    const { mediaSessionId: id } = await f.service.startup({ ...request, restartPolicy: 'persistent' }, 'rest');
+    for (let n = 0; n < 50; n++) {
+      f.runs.last.end('dest_refused');
+      expect(stateOf(id)).toBe('BACKOFF');
+      f.clock.advance(30_000);
+      expect(f.runs.started).toHaveLength(n + 2);
+    }
+  });
+
+  it('follows a stall, which the service ends', async () => {
+    await begin({ config: { restore: true } });
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.runs.last.becomeActive();
+    f.runs.last.options.onEvent({ type: 'stalled' });
+    expect(f.runs.last.stops).toBe(1);
+    expect(f.store.transponders.get(id)).toMatchObject({ state: 'BACKOFF', reason: 'stalled' });
+  });
+
+  it('takes a factory that throws for a run that ended', async () => {
+    await begin({ config: { restore: true } });
+    f.runs.failsToStart = true;
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    expect(f.store.transponders.get(id)).toMatchObject({ state: 'BACKOFF', reason: 'spawn_error' });
+    f.runs.failsToStart = false;
+    f.clock.advance(5000);
+    expect(stateOf(id)).toBe('STARTING');
+  });
+
+  it('hears nothing more of a run that is over', async () => {
+    await begin({ config: { restore: true } });
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    const first = f.runs.last;
+    first.end('dest_reset');
+    f.clock.advance(5000);
+    first.becomeActive();
+    first.options.onEvent({ type: 'stalled' });
+    first.options.onEvent({ type: 'ended', end: { exitClass: 'crash', detail: '' }, stderrHead: '', stderrTail: '' });
+    expect(stateOf(id)).toBe('STARTING');
+    expect(f.runs.last.stops).toBe(0);
+  });
+});
+
+describe('a push', () => {
+  it.each(['rest', 'publisher'] as const)('ends with its stream (asked by %s)', async (caller) => {
+    const { mediaSessionId: id } = await f.service.startup(request, caller);
+    f.service.sourceDown('cam');
+    expect(f.store.transponders.get(id)).toMatchObject({ state: 'TERMINATED', reason: 'source_gone' });
+    f.service.sourceUp('cam');
+    expect(f.runs.started).toHaveLength(1);
+  });
+
+  it('waits for its stream to come back where asked to', async () => {
+    const { mediaSessionId: id } = await f.service.startup({ ...request, waitForStream: true }, 'rest');
+    f.service.sourceDown('cam');
+    expect(stateOf(id)).toBe('WAITING_SOURCE');
+    expect(f.service.find({})).toHaveLength(1);
+    f.service.sourceUp('cam');
+    expect(stateOf(id)).toBe('STARTING');
+  });
+
+  it('degrades while the destination is too slow for ten seconds, and recovers', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.runs.last.becomeActive();
+    const progress = (backlogBytes: number) =>
+      f.runs.last.options.onEvent({ type: 'progress', bytesOut: 1, backlogBytes });
+    progress(600_000);
+    f.clock.advance(9999);
+    progress(600_000);
+    expect(stateOf(id)).toBe('ACTIVE');
+    f.clock.advance(1);
+    progress(600_000);
+    expect(stateOf(id)).toBe('DEGRADED');
+    progress(300_000);
+    expect(stateOf(id)).toBe('DEGRADED');
+    progress(0);
+    expect(stateOf(id)).toBe('ACTIVE');
+    expect(f.runs.started).toHaveLength(1);
+  });
+
+  it('has its progress written every five seconds and when it ends', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.runs.last.becomeActive();
+    const progress = (bytesOut: number) =>
+      f.runs.last.options.onEvent({ type: 'progress', bytesOut, framesOut: 3, backlogBytes: 0 });
+    progress(100);
+    expect(f.store.runs.ofTransponder(id)[0]!.bytesOut).toBe(0);
+    f.clock.advance(5000);
+    expect(f.store.runs.ofTransponder(id)[0]).toMatchObject({ bytesOut: 100, framesOut: 3 });
+    expect(f.store.transponders.get(id)!.lastActiveAtMs).toBe(f.clock.nowMs());
+    progress(200);
+    f.runs.last.end('dest_reset');
+    expect(f.store.runs.ofTransponder(id)[0]!.bytesOut).toBe(200);
+  });
+});
+
+describe('terminate', () => {
+  const moments: [string, (id: string) => void][] = [
+    ['starting', () => {}],
+    ['active', () => f.runs.last.becomeActive()],
+    ['backing off', () => f.runs.last.end('dest_refused')],
+    ['waiting for its source', () => f.service.sourceDown('cam')],
+    [
+      'stopping for a stall',
+      () => {
+        f.runs.diesWhenAsked = false;
+        f.runs.last.options.onEvent({ type: 'stalled' });
+      },
+    ],
+  ];
+  it.each(moments)('ends a push that is %s, leaving no run, no timer and no retry', async (_, bring) => {
+    await begin({ config: { restore: true } });
+    const timers = f.clock.pendingTimers;
+    const { mediaSessionId: id } = await f.service.startup({ ...request, waitForStream: true }, 'rest');
+    bring(id);
+    const over = f.service.terminate(id);
+    for (const run of f.runs.alive) run.end('killed');
+    await over;
+    expect(f.store.transponders.get(id)).toMatchObject({ desired: 'stop', state: 'TERMINATED' });
+    expect([f.runs.alive.length, f.clock.pendingTimers]).toEqual([0, timers]);
+    f.service.sourceUp('cam');
+    f.clock.advance(60_000);
+    expect(stateOf(id)).toBe('TERMINATED');
+    await expect(f.service.terminate(id)).rejects.toThrow(failsWith('TRANSPONDER_NOT_FOUND'));
+  });
+
+  it('waits until the child is gone, however often it is asked', async () => {
+    f.runs.diesWhenAsked = false;
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    let over = 0;
+    const ends = [f.service.terminate(id), f.service.terminate(id)].map((end) => end.then(() => over++));
+    await Promise.resolve();
+    expect([over, f.runs.last.stops]).toEqual([0, 1]);
+    f.runs.last.end('killed');
+    await Promise.all(ends);
+    expect(over).toBe(2);
+    await f.service.startup(request, 'rest');
+  });
+
+  it('takes a child that went without a word for gone', async () => {
+    f.runs.diesWhenAsked = false;
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    const over = f.service.terminate(id);
+    f.runs.last.vanish();
+    await over;
+    expect(stateOf(id)).toBe('TERMINATED');
+  });
+});
+
+describe('rtmp_push_auto_start', () => {
+  it('pushes every stream once, ends with it, and does not follow what it republished itself', async () => {
+    await begin({ config: { autoStartUrl: 'rtmp://dest.example/live' } });
+    f.service.sourceUp('cam');
+    f.service.sourceUp('rtmp_cam');
+    await expect.poll(() => f.runs.started.length).toBe(1);
+    expect(f.runs.last.options.target.playPath).toBe('rtmp_cam');
+    f.service.sourceDown('cam');
+    expect(f.service.find({})).toEqual([]);
+  });
+});
+
+describe('a restart of the process', () => {
+  it('gives up rows that were live and closes their runs', async () => {
+    const wrapStore = (store: typeof f.store) => {
+      store.transponders.insert(rowWith({ id: 'run', state: 'ACTIVE' }));
+      store.transponders.insert(rowWith({ id: 'stop', destHash: '2', desired: 'stop', state: 'STOPPING' }));
+      store.runs.open({ transponderId: 'run', attempt: 0, bootId: 'boot0', nonce: 'n', spawnedAtMs: 1 });
+      return store;
+    };
+    await begin({ wrapStore });
+    expect(f.store.transponders.get('run')).toMatchObject({ state: 'FAILED', reason: 'server_restart' });
+    expect(f.store.transponders.get('stop')).toMatchObject({ state: 'TERMINATED' });
+    expect(f.store.runs.ofTransponder('run')[0]).toMatchObject({ exitClass: 'server_crash' });
+    expect(f.store.events.ofTransponder('run', 1)[0]).toMatchObject({ fromState: 'ACTIVE', toState: 'FAILED' });
+    expect(f.service.find({})).toEqual([]);
+  });
+
+  it('leaves rows wanted and their runs closed when it was told to close', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    f.runs.last.becomeActive();
+    await Promise.all([f.service.close(), f.service.close()]);
+    expect(f.runs.last.stops).toBe(1);
+    expect(f.store.transponders.get(id)).toMatchObject({ desired: 'run', state: 'ACTIVE' });
+    expect(f.store.runs.ofTransponder(id)[0]!.endedAtMs).not.toBeNull();
+    expect(f.clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a store that takes no writes', () => {
+  it('disturbs no run, refuses new pushes, and gets everything once it is back', async () => {
+    let isFull = false;
+    await begin({
+      wrapStore: (store) => ({
+        ...store,
+        transaction(work) {
+          if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+          return store.transaction(work);
+        },
+      }),
+    });
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    isFull = true;
+    f.runs.last.becomeActive();
+    expect(f.service.isStoreWritable).toBe(false);
+    await expect(f.service.startup({ ...request, rtmpUrl: 'rtmp://b/live' }, 'rest')).rejects.toThrow(
+      failsWith('OVERLOADED'),
+    );
+    expect(f.runs.last.isGone).toBe(false);
+    expect(stateOf(id)).toBe('STARTING');
+    isFull = false;
+    f.clock.advance(5000);
+    expect(f.service.isStoreWritable).toBe(true);
+    expect(f.store.transponders.get(id)).toMatchObject({ state: 'ACTIVE' });
+    expect(f.store.runs.ofTransponder(id)[0]).toMatchObject({ pid: 1 });
+  });
+});
+
+describe('secrets', () => {
+  it('reach no log line and no byte of the database', async () => {
+    await begin({ config: { restore: true } });
+    const rtmpUrl = 'rtmp://user:canary1@dest.example/live/canary2?key=canary3';
+    const full = { ...request, rtmpUrl, rtmpTransponderFullUrl: true };
+    const { mediaSessionId: id } = await f.service.startup(full, 'rest');
+    await expect(f.service.startup(full, 'rest')).rejects.not.toThrow(/canary/);
+    f.runs.last.becomeActive();
+    f.runs.last.end('dest_reset');
+    f.clock.advance(5000);
+    expect(f.runs.last.options.target.playPath).toContain('canary2');
+    await f.service.terminate(id);
+    f.store.close();
+    const bytes = readFileSync(f.files.path);
+    expect(bytes.includes('dest.example')).toBe(true);
+    expect(bytes.includes('canary')).toBe(false);
+    expect(f.logged.length).toBeGreaterThan(3);
+    expect(f.logged.join('\n')).not.toContain('canary');
+  });
+});
