@@ -7,7 +7,6 @@
  */
 
 export const MAX_PAYLOADS: u32 = 256;
-export const MAX_PAYLOAD_BYTES: u32 = 1500;
 export const MAX_JOBS: u32 = 64;
 
 const HEADER_BYTES: u32 = 12;
@@ -17,7 +16,7 @@ const AES_BLOCK_BYTES: u32 = 16;
 const SHA_BLOCK_BYTES: u32 = 64;
 const ROUNDS: u32 = 80;
 
-/** Payloads may be read 15 bytes past their end. */
+/** Payloads have at most 1,500 bytes, and are read up to 15 bytes past their end. */
 export const PAYLOAD_STRIDE: u32 = 1536;
 /** Header, payload, roll-over counter and SHA-1 padding, in whole SHA-1 blocks. */
 export const PACKET_STRIDE: u32 = 1600;
