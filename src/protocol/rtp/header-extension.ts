@@ -1,6 +1,6 @@
 import { RTP_HEADER_BYTES, rtpPayloadOffset } from './packet.ts';
 
-const ONE_BYTE_PROFILE = 0xbedd;
+const ONE_BYTE_PROFILE = 0xbede;
 const TWO_BYTE_PROFILE = 0x1000;
 
 /**
