@@ -30,8 +30,9 @@ export class H264Depacketizer {
   readonly #unit: FrameBytes;
   #timestamp = NONE;
   #arrivalUs = 0;
-  /** Type of the first slice of the unit. */
+  /** Type of the first slice of the unit, and where in the unit its NAL unit is. */
   #sliceType = NONE;
+  #sliceStart = 0;
   /** Type of the NAL unit whose fragments are coming, and where in the unit it began. */
   #fragmentType = NONE;
   #fragmentStart = 0;
@@ -178,7 +179,7 @@ export class H264Depacketizer {
   #noteSlice(type: number, nalStart: number): void {
     if (!isSlice(type) || this.#sliceType !== NONE) return;
     this.#sliceType = type;
-    if (type === NAL_IDR) this.#activeSps = this.#spsOf(this.#unit.view().subarray(nalStart));
+    this.#sliceStart = nalStart;
   }
 
   #spsOf(slice: Buffer): SequenceParameterSet | undefined {
@@ -192,6 +193,7 @@ export class H264Depacketizer {
 
   #finishUnit(): void {
     const isKeyframe = this.#sliceType === NAL_IDR;
+    if (isKeyframe) this.#activeSps = this.#spsOf(this.#unit.view().subarray(this.#sliceStart));
     const sps = this.#activeSps;
     if (this.#fragmentType !== NONE || (isKeyframe && sps === undefined)) {
       this.lost();
