@@ -94,7 +94,7 @@ describe('a child process', () => {
     const child = misbehave('close-stdin');
     await untilReady(child);
     const input = child.input!;
-    const failed = once(input, 'close');
+    const failed = new Promise((resolve) => input.on('close', resolve));
     for (let count = 0; count < 10; count++) input.write(Buffer.alloc(64 << 10));
     await failed;
     input.write('after the end');

@@ -1,0 +1,69 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseFlvAudio } from '../../../src/protocol/flv/audio-tag.ts';
+import { avccToAnnexB, parameterSetsAnnexB, parseFlvVideo } from '../../../src/protocol/flv/video-tag.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
+
+const CONFIG_TAG = Buffer.from('17000000000142c01effe100046742c01e01000268ce', 'hex');
+
+describe('the body of a video tag', () => {
+  it('with an AVC configuration gives the parameter sets', () => {
+    const video = parseFlvVideo(CONFIG_TAG);
+    if (video.kind !== 'avc-config') throw new Error(video.kind);
+    expect(video.configuration).toMatchObject({ profile: 0x42, level: 0x1e, nalLengthBytes: 4 });
+    expect(parameterSetsAnnexB(video.configuration).toString('hex')).toBe('000000016742c01e0000000168ce');
+  });
+
+  it('with a frame gives keyframe flag, signed composition time and NAL units', () => {
+    const video = parseFlvVideo(Buffer.from('2701fffff60000000141', 'hex'));
+    expect(video).toEqual({
+      kind: 'avc-frame',
+      isKeyframe: false,
+      compositionTimeMs: -10,
+      avcc: Buffer.from('0000000141', 'hex'),
+    });
+    expect(parseFlvVideo(Buffer.from('1701000000', 'hex'))).toMatchObject({ isKeyframe: true });
+    expect(parseFlvVideo(Buffer.from('1702000000', 'hex'))).toEqual({ kind: 'avc-end' });
+    expect(parseFlvVideo(Buffer.from('22', 'hex'))).toEqual({ kind: 'other', codecId: 2 });
+  });
+
+  it('turns length fields of any size into start codes, behind a prefix', () => {
+    const nals = fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { maxLength: 5 });
+    fc.assert(
+      fc.property(nals, fc.constantFrom(1, 2, 4), (units, lengthBytes) => {
+        const avcc = units.flatMap((nal) => {
+          const length = Buffer.alloc(lengthBytes);
+          length.writeUIntBE(nal.length, 0, lengthBytes);
+          return [length, nal];
+        });
+        const annexB = units.flatMap((nal) => [Buffer.from([0, 0, 0, 1]), nal]);
+        const prefix = Buffer.from('prefix');
+        expect(avccToAnnexB(Buffer.concat(avcc), lengthBytes, prefix)).toEqual(Buffer.concat([prefix, ...annexB]));
+      }),
+    );
+  });
+
+  it('throws nothing but ProtocolError for any bytes or truncation', () => {
+    const anyBody = fc.oneof(
+      fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
+      fc.nat(CONFIG_TAG.length).map((length) => CONFIG_TAG.subarray(0, length)),
+    );
+    fc.assert(
+      fc.property(anyBody, (body) => {
+        for (const parse of [parseFlvVideo, parseFlvAudio, (bytes: Buffer) => avccToAnnexB(bytes, 4)]) {
+          expect(protocolErrorCode(() => parse(body))).toMatch(/^FLV_|^AVC_|^none$/);
+        }
+      }),
+    );
+  });
+});
+
+describe('the body of an audio tag', () => {
+  it('is an AAC configuration, an AAC frame, or something else', () => {
+    const config = { kind: 'aac-config', audioSpecificConfig: Buffer.from('1190', 'hex') };
+    expect(parseFlvAudio(Buffer.from('af001190', 'hex'))).toEqual(config);
+    const frame = { kind: 'aac-frame', frame: Buffer.from('2110', 'hex') };
+    expect(parseFlvAudio(Buffer.from('af012110', 'hex'))).toEqual(frame);
+    expect(parseFlvAudio(Buffer.from('72ff', 'hex'))).toEqual({ kind: 'other', soundFormat: 7 });
+  });
+});
