@@ -1,0 +1,282 @@
+import type { CancelTimer, Clock } from '../../domain/clock.ts';
+import type { Logger } from '../../domain/logger.ts';
+import type { MediaUnit } from '../../domain/media.ts';
+import type { AudioMode, RunEnd } from '../../domain/transponder.ts';
+import type { GateEvent, GateSession, RtmpPushGate } from '../../egress/gate.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { LiveStream } from '../../hub/live-stream.ts';
+import { planVideo } from '../../hub/plan-video.ts';
+import type { RenditionLease, Renditions } from '../../hub/renditions.ts';
+import type { Reader } from '../../hub/unit-source.ts';
+import { RTMP_PUSH_INPUT_FD, rtmpPushArguments } from '../../../pipelines/rtmp-push.ts';
+import { startChild, type Child, type ChildEnd } from '../../supervisor/child-process.ts';
+import { classifyFfmpegEnd } from '../../supervisor/ffmpeg-exit.ts';
+import { FfmpegProgressParser } from '../../supervisor/ffmpeg-progress.ts';
+import type { PushRun, PushRunOptions } from '../push-run.ts';
+import { AudioSwap, type LoadSound } from './audio-swap.ts';
+import { ChildFeed } from './child-feed.ts';
+import { FlowWatch } from './flow-watch.ts';
+
+/** What every push needs from its surroundings. */
+export interface RtmpPushServices {
+  readonly hub: Hub;
+  readonly renditions: Renditions;
+  readonly gate: RtmpPushGate;
+  readonly loadSound: LoadSound;
+  readonly ffmpegPath: string;
+  /** `rtmp_publisher_ip`; undefined = the system chooses. */
+  readonly localAddress?: string | undefined;
+  readonly preserveAspectRatio: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export const DEFAULT_FLASH_VERSION = 'FMLE/3.0 (compatible; Transponder)';
+
+const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
+/** From the start to a connection that publishes. */
+const CONNECT_TIMEOUT_MS = 10_000;
+const FIRST_UNIT_TIMEOUT_MS = 10_000;
+const STALL_TIMEOUT_MS = 8000;
+/** How often the counters are looked at: quickly until bytes flow, then at the pace of the progress report. */
+const STARTING_POLL_MS = 50;
+const ACTIVE_POLL_MS = 500;
+
+/**
+ * One run of a push: a reader of the rendition, one ffmpeg that muxes, and one session of the egress gate. Begins with the
+ * first unit, because only then it is known which tracks there really are. Everything it started is gone when it says `ended`.
+ */
+export class RtmpPushRun implements PushRun {
+  readonly #services: RtmpPushServices;
+  readonly #options: PushRunOptions;
+  readonly #logger: Logger;
+  readonly #swap: AudioSwap;
+  readonly #progress = new FfmpegProgressParser();
+  #silentVideo: WeakSet<LiveStream>;
+  #stream: LiveStream | undefined;
+  #lease: RenditionLease | undefined;
+  #reader: Reader | undefined;
+  #gate: GateSession | undefined;
+  #child: Child | undefined;
+  #feed: ChildFeed | undefined;
+  #hasVideo = false;
+  #cancelTimer: CancelTimer | undefined;
+  #flow: FlowWatch | undefined;
+  #isPublishing = false;
+  #isActive = false;
+  #framesOut = 0;
+  #fps: number | undefined;
+  #lastBytes = 0;
+  #lastReportUs = 0;
+  /** The first reason wins. */
+  #end: RunEnd | undefined;
+  #finished: Promise<void> | undefined;
+
+  /** `silentVideo` remembers, across runs, streams whose declared video has not sent anything. */
+  constructor(services: RtmpPushServices, silentVideo: WeakSet<LiveStream>, options: PushRunOptions) {
+    this.#services = services;
+    this.#silentVideo = silentVideo;
+    this.#options = options;
+    this.#logger = services.logger.child({ transponderId: options.id, attempt: options.attempt });
+    this.#swap = new AudioSwap(services.loadSound, (error) =>
+      this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
+    );
+    this.#swap.set(options.audio);
+    // Events may not come before the caller has its run.
+    setImmediate(() => this.#start());
+  }
+
+  setAudio(mode: AudioMode): void {
+    this.#swap.set(mode);
+  }
+
+  stop(): Promise<void> {
+    return this.#finish({ exitClass: 'asked_stop', detail: 'asked to stop' });
+  }
+
+  #start(): void {
+    if (this.#end) return;
+    const { hub, renditions, clock, preserveAspectRatio } = this.#services;
+    const { streamName, params, id } = this.#options;
+    const stream = hub.find(streamName);
+    if (!stream) {
+      void this.#finish({ exitClass: 'source_gone', detail: 'the source stream is gone' });
+      return;
+    }
+    this.#stream = stream;
+    const { video } = stream.tracks;
+    this.#hasVideo = video !== undefined && !this.#silentVideo.has(stream);
+    const plan = video && planVideo({ ...params, preserveAspectRatio, sourceCodec: video.codec });
+    this.#lease = renditions.renditionOf(stream, {
+      video: this.#hasVideo ? 'h264' : 'none',
+      audio: 'aac',
+      ...(plan?.mode === 'transcode' ? plan.need : {}),
+    });
+    this.#cancelTimer = clock.after(
+      FIRST_UNIT_TIMEOUT_MS,
+      () => void this.#finish({ exitClass: 'start_timeout', detail: 'the source stream gave no picture and no sound' }),
+    );
+    this.#reader = this.#lease.source.addReader({
+      label: `push ${id}`,
+      fromCachedGop: true,
+      maxQueueBytes: MAX_QUEUE_BYTES,
+      onUnit: (unit) => this.#unit(unit),
+      onEnd: (reason) => void this.#finish({ exitClass: 'source_gone', detail: reason }),
+      onTracks: (tracks) => {
+        if (this.#hasVideo || !tracks.video || tracks.video.width === 0) return;
+        this.#silentVideo.delete(stream);
+        void this.#finish({ exitClass: 'replan', detail: 'the stream has a picture now' });
+      },
+    });
+  }
+
+  #unit(unit: MediaUnit): boolean {
+    if (this.#end) return true;
+    if (!this.#feed) {
+      if (unit.kind === 'audio' && this.#hasVideo) {
+        this.#silentVideo.add(this.#stream!);
+        void this.#finish({ exitClass: 'replan', detail: 'the stream sends no picture' });
+        return true;
+      }
+      const feed = this.#spawn();
+      if (!feed) return true;
+      this.#feed = feed;
+    }
+    if (unit.kind === 'video') this.#framesOut++;
+    return this.#feed.write(unit.kind === 'audio' ? this.#swap.apply(unit) : unit);
+  }
+
+  #spawn(): ChildFeed | undefined {
+    const { gate, ffmpegPath, clock, localAddress } = this.#services;
+    const { target, params, nonce, caller, onEvent } = this.#options;
+    const flashVersion = params.rtmpFlashVersion || DEFAULT_FLASH_VERSION;
+    this.#gate = gate.admit({
+      target,
+      flashVersion,
+      localAddress,
+      caller,
+      sendMetadata: params.sendMetadata,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      onEvent: (event) => this.#gateEvent(event),
+    });
+    const tracks = this.#lease!.source.tracks;
+    const args = rtmpPushArguments({
+      url: this.#gate.childUrl,
+      app: this.#gate.childApp,
+      playPath: this.#gate.childPlayPath,
+      flashVersion,
+      hasVideo: this.#hasVideo,
+      hasAudio: true,
+    });
+    const child = startChild({
+      program: ffmpegPath,
+      args,
+      name: 'rtmp-push',
+      nonce,
+      inputFd: RTMP_PUSH_INPUT_FD,
+      outputFds: [1],
+      logger: this.#logger,
+      clock,
+    });
+    this.#child = child;
+    void child.ended.then((end) => this.#childEnded(end));
+    child.outputs.get(1)?.on('data', (chunk: Buffer) => {
+      for (const { fps } of this.#progress.push(chunk)) this.#fps = fps;
+    });
+    child.input?.on('drain', () => this.#reader?.resume());
+    this.#flow = new FlowWatch(STALL_TIMEOUT_MS, clock.monotonicUs());
+    this.#lastReportUs = clock.monotonicUs();
+    this.#poll(STARTING_POLL_MS);
+    if (child.pid === undefined || !child.input) return undefined;
+    onEvent({
+      type: 'spawned',
+      pid: child.pid,
+      startTicks: child.startTicks ?? 0,
+      argvRedacted: [ffmpegPath, ...args].join(' '),
+    });
+    return new ChildFeed(child.input, { video: this.#hasVideo ? tracks.video : undefined, audio: tracks.audio });
+  }
+
+  #gateEvent(event: GateEvent): void {
+    switch (event.type) {
+      case 'dialling':
+        this.#logger.debug({ address: event.address }, 'dialling the destination');
+        break;
+      case 'publishing':
+        this.#isPublishing = true;
+        this.#options.onEvent({ type: 'publishing' });
+        break;
+      case 'status':
+        this.#logger.info({ code: event.code, level: event.level }, `the destination says: ${event.description}`);
+        break;
+      case 'ended':
+        void this.#finish(event.end);
+    }
+  }
+
+  #poll(periodMs: number): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = this.#services.clock.every(periodMs, () => this.#look(periodMs));
+  }
+
+  #look(periodMs: number): void {
+    if (this.#end || !this.#gate || !this.#flow) return;
+    const { bytesAccepted, backlogBytes, mediaStarted } = this.#gate.counters();
+    const nowUs = this.#services.clock.monotonicUs();
+    const isFlowing = this.#flow.isFlowing(bytesAccepted, nowUs);
+    if (!isFlowing && this.#isActive) {
+      this.#isActive = false;
+      this.#options.onEvent({ type: 'stalled' });
+      return;
+    }
+    if (!this.#isActive && isFlowing && this.#isPublishing && mediaStarted && bytesAccepted > this.#lastBytes) {
+      this.#isActive = true;
+      this.#options.onEvent({ type: 'active' });
+      if (periodMs !== ACTIVE_POLL_MS) this.#poll(ACTIVE_POLL_MS);
+    }
+    const elapsedUs = nowUs - this.#lastReportUs;
+    if (elapsedUs < ACTIVE_POLL_MS * 1000) return;
+    const bitrateBps = Math.round(((bytesAccepted - this.#lastBytes) * 8_000_000) / elapsedUs);
+    this.#lastBytes = bytesAccepted;
+    this.#lastReportUs = nowUs;
+    this.#options.onEvent({
+      type: 'progress',
+      bytesOut: bytesAccepted,
+      framesOut: this.#framesOut,
+      fps: this.#fps,
+      bitrateBps,
+      backlogBytes: backlogBytes + (this.#reader?.queuedBytes ?? 0),
+    });
+  }
+
+  #childEnded(end: ChildEnd): void {
+    // Where the gate is over too, its word is better than the child's; it comes in the same turn or was first.
+    setImmediate(() => void this.#finish(classifyFfmpegEnd(end, this.#child!.stderrLines(), false)));
+  }
+
+  #finish(end: RunEnd): Promise<void> {
+    this.#end ??= end;
+    this.#finished ??= this.#close();
+    return this.#finished;
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelTimer?.();
+    this.#reader?.close();
+    this.#lease?.release();
+    // The child ends the stream in order when its input ends; the gate then has said goodbye to the destination.
+    const childEnd = await this.#child?.stop();
+    await this.#gate?.close();
+    const stderr = this.#child?.stderrLines() ?? [];
+    const head = stderr.slice(0, STDERR_HEAD_LINES).join('\n');
+    const tail = stderr.slice(STDERR_HEAD_LINES).join('\n');
+    this.#options.onEvent({
+      type: 'ended',
+      end: { ...this.#end!, exitCode: childEnd?.exitCode, exitSignal: childEnd?.signal },
+      stderrHead: head,
+      stderrTail: tail,
+    });
+  }
+}
+
+const STDERR_HEAD_LINES = 20;

@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { KeyframeRequests } from '../../../src/webrtc/session/keyframe-requests.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+
+describe('keyframe requests', () => {
+  it('go out at once and never twice within 500 ms, whatever the number of joins', () => {
+    const clock = new ManualClock();
+    const sentMs: number[] = [];
+    const requests = new KeyframeRequests(clock, () => sentMs.push(clock.monotonicUs() / 1000));
+    for (let join = 0; join < 200; join++) {
+      requests.ask();
+      clock.advance(10);
+    }
+    clock.advance(5000);
+    expect(sentMs).toEqual([0, 500, 1000, 1500, 2000]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('are not repeated when the keyframe has come meanwhile', () => {
+    const clock = new ManualClock();
+    let sent = 0;
+    const requests = new KeyframeRequests(clock, () => sent++);
+    requests.ask();
+    requests.ask();
+    requests.satisfied();
+    clock.advance(2000);
+    expect(sent).toBe(1);
+  });
+});
