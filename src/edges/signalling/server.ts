@@ -43,7 +43,8 @@ const DEFAULTS = {
 
 /**
  * The WCS WebSocket API on the given HTTP servers: any path, no sub-protocol, text frames (reference/wcs-protocol.md §1.1).
- * `close` ends every connection and leaves the HTTP servers to their owner.
+ * `close` ends every connection; from then on upgrades are refused,
+ * until the owner of the HTTP servers closes them.
  */
 export function createSignallingServer(options: SignallingOptions): SignallingServer {
   const { logger, clock, sessions, streams, snapshots, version } = options;
@@ -82,6 +83,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
     socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
     if (closing || connections.size >= maxConnections) {
       logger.warn({ connections: connections.size }, 'a connection is refused');
+      socket.once('finish', () => socket.destroy());
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
@@ -101,7 +103,6 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
   };
 
   async function closeAll(reason: string): Promise<void> {
-    for (const server of options.servers) server.off('upgrade', onUpgrade);
     const gone = [...connections].map((connection) => {
       connection.close(undefined, reason);
       return connection.closed;

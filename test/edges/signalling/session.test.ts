@@ -1,0 +1,214 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Access } from '../../../src/services/session-access.ts';
+import { type Harness, startHarness } from './harness.ts';
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+const CONNECTION = {
+  appKey: 'defaultApp',
+  mediaProviders: ['WebRTC', 'MSE', 'WSPlayer'],
+  clientVersion: '0.5.28',
+  clientOSVersion: '5.0 (X11)',
+  clientBrowserVersion: 'Mozilla/5.0',
+};
+
+describe('a signalling session', () => {
+  it('answers connection with getUserData, field by field in the order of the seed, then getVersion', async () => {
+    harness = await startHarness();
+    const client = await harness.open();
+    client.send('connection', CONNECTION);
+    const userData = await client.any();
+    const authToken = harness.sessions.find()[0]!.sessionId;
+    expect(JSON.stringify(userData)).toBe(
+      JSON.stringify({
+        message: 'getUserData',
+        data: [
+          {
+            useWsTunnel: false,
+            useWsTunnelPacketization2: false,
+            useBase64BinaryEncoding: false,
+            mediaProviders: ['WebRTC', 'MSE', 'WSPlayer'],
+            authToken,
+            status: 'ESTABLISHED',
+            clientVersion: '0.5.28',
+            clientOSVersion: '5.0 (X11)',
+            clientBrowserVersion: 'Mozilla/5.0',
+            forceLogger: false,
+            keepAlive: false,
+          },
+        ],
+      }),
+    );
+    expect(authToken).toMatch(new RegExp(`^/127\\.0\\.0\\.1:\\d+/127\\.0\\.0\\.1:${harness.port}$`));
+    expect(await client.any()).toEqual({ message: 'getVersion', data: ['5.2.0-test'] });
+  });
+
+  it('takes any path and selects no sub-protocol', async () => {
+    harness = await startHarness();
+    for (const path of ['/', '/1a2b3c4d', '/websocket', '/a/b?c=d']) {
+      const client = await harness.open(path);
+      client.send('connection', CONNECTION);
+      await client.next('getUserData');
+      expect(client.socket.protocol).toBe('');
+      expect(client.socket.extensions).toBe('');
+    }
+  });
+
+  it('sends getUserData once, however often the client connects', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    client.send('connection', CONNECTION);
+    expect(await client.flush()).toEqual([]);
+  });
+
+  it('refuses with fail and closes without getUserData when the access policy says no', async () => {
+    const access = vi.fn<Access>(() => Promise.resolve('denied'));
+    harness = await startHarness({ access });
+    const client = await harness.open();
+    client.send('connection', { ...CONNECTION, custom: { token: [1, { a: null }] } });
+    expect(await client.any()).toEqual({
+      message: 'fail',
+      data: [{ apiMethod: 'connect', info: 'Restricted access' }],
+    });
+    expect(await client.closed).toBe(1000);
+    expect(access).toHaveBeenCalledWith(
+      'connect',
+      expect.objectContaining({ appKey: 'defaultApp', custom: { token: [1, { a: null }] } }),
+    );
+    expect(harness.sessions.find()).toEqual([]);
+  });
+
+  it('refuses when the access policy does not answer in time, or fails', async () => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    harness = await startHarness({
+      access: () => {
+        resolve();
+        return new Promise(() => {});
+      },
+    });
+    const client = await harness.open();
+    client.send('connection', CONNECTION);
+    await asked;
+    harness.clock.advance(15_000);
+    expect((await client.next('fail')).data).toEqual([{ apiMethod: 'connect', info: 'Restricted access' }]);
+    await harness.close();
+    harness = await startHarness({ access: () => Promise.reject(new Error('hook down')) });
+    const other = await harness.open();
+    other.send('connection', CONNECTION);
+    expect((await other.next('fail')).data).toEqual([{ apiMethod: 'connect', info: 'Restricted access' }]);
+  });
+
+  it('leaves no session behind when the client goes while the access policy thinks', async () => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    const { promise: decision, resolve: decide } = Promise.withResolvers<'ok'>();
+    harness = await startHarness({
+      access: () => {
+        resolve();
+        return decision;
+      },
+    });
+    const client = await harness.open();
+    client.send('connection', CONNECTION);
+    await asked;
+    client.socket.terminate();
+    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(0));
+    decide('ok');
+    await vi.waitFor(() => expect(harness.clock.pendingTimers).toBe(0));
+    expect(harness.sessions.find()).toEqual([]);
+  });
+
+  it('ignores messages before connection, binary frames, broken, unknown and SIP messages', async () => {
+    harness = await startHarness();
+    const client = await harness.open();
+    client.send('publishStream', { mediaSessionId: 'U1', name: 'a', sdp: 'x' });
+    client.send('ping');
+    client.socket.send(Buffer.from(JSON.stringify({ message: 'connection', data: [CONNECTION] })), { binary: true });
+    client.socket.send('{');
+    client.socket.send('[]');
+    client.socket.send('{"message":"connection"}');
+    expect((await client.any()).message).toBe('getUserData');
+    await client.next('getVersion');
+    client.send('call', { callId: 'c' });
+    client.send('webRTCMetricsBatch', {});
+    client.send('pushLogs', { logs: 'x' });
+    client.send('submitBugReport', { text: 'x' });
+    client.send('sessionDebug', { command: 'start' });
+    client.socket.send(JSON.stringify({ message: 'unPublishStream' }));
+    client.socket.send(Buffer.from([1, 2, 3]), { binary: true });
+    expect(await client.flush()).toEqual([]);
+    expect(harness.worker.published).toEqual([]);
+  });
+
+  it('pings every five seconds and cuts off who is silent for ten', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    for (let i = 0; i < 9; i += 1) harness.clock.advance(5000);
+    expect(await client.flush()).toEqual(Array.from({ length: 9 }, () => ({ message: 'ping', data: [] })));
+    for (let i = 0; i < 10; i += 1) harness.clock.advance(5000);
+    expect(harness.server.connectionCount).toBe(1);
+    harness.clock.advance(5000);
+    expect(await client.closed).toBe(1006);
+  });
+
+  it('cuts off who never connects', async () => {
+    harness = await startHarness();
+    const client = await harness.open();
+    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(1));
+    harness.clock.advance(55_000);
+    expect(await client.closed).toBe(1006);
+  });
+
+  it('uses WebSocket pings instead where configured', async () => {
+    harness = await startHarness({ keepAlive: { algorithm: 'INTERNAL', intervalMs: 1000, probes: 2 } });
+    const client = await harness.connect();
+    const pinged = new Promise<void>((resolve) => client.socket.once('ping', () => resolve()));
+    harness.clock.advance(1000);
+    await pinged;
+    expect(await client.flush()).toEqual([]);
+  });
+
+  it('closes a connection that sends too much at once, or too big a message', async () => {
+    harness = await startHarness({ messageRate: { perSecond: 1, burst: 5 }, maxMessageBytes: 1000 });
+    const fast = await harness.open();
+    for (let i = 0; i < 6; i += 1) fast.send('ping');
+    expect(await fast.closed).toBe(1008);
+    const big = await harness.open();
+    big.socket.send('x'.repeat(1001));
+    expect(await big.closed).toBe(1009);
+  });
+
+  it('refuses connections over the limit and takes new ones when old ones are gone', async () => {
+    harness = await startHarness({ maxConnections: 1 });
+    const client = await harness.connect();
+    await expect(harness.open()).rejects.toThrow('503');
+    client.socket.close();
+    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(0));
+    await harness.connect();
+  });
+
+  it('finds and terminates sessions for REST, and gives them data', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    const [session] = harness.sessions.find({ appKey: 'defaultApp' });
+    expect(harness.sessions.find({ appKey: 'other' })).toEqual([]);
+    harness.sessions.sendData(session!.sessionId, 'op', { a: 1 });
+    expect(await client.any()).toEqual({ message: 'OnDataEvent', data: [{ operationId: 'op', payload: { a: 1 } }] });
+    harness.sessions.terminate(session!.sessionId);
+    expect(await client.closed).toBe(1000);
+    await vi.waitFor(() => expect(harness.sessions.find()).toEqual([]));
+    expect(() => harness.sessions.terminate(session!.sessionId)).toThrow(
+      expect.objectContaining({ code: 'SESSION_NOT_FOUND' }),
+    );
+  });
+
+  it('leaves no timer and no connection behind when it is closed', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    await harness.server.close('shutdown');
+    expect(await client.closed).toBe(1001);
+    expect(harness.server.connectionCount).toBe(0);
+    expect(harness.clock.pendingTimers).toBe(0);
+    await expect(harness.open()).rejects.toThrow('503');
+  });
+});

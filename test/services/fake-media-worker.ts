@@ -1,0 +1,71 @@
+import { AppError } from '../../src/domain/errors.ts';
+import type {
+  MediaEndReason,
+  MediaEvent,
+  MediaWorker,
+  PlayRequest,
+  PublishAnswer,
+  PublishRequest,
+} from '../../src/webrtc/media-worker.ts';
+
+/** The media plane as control sees it: answers at once, connects and ends when the test says so. */
+export class FakeMediaWorker implements MediaWorker {
+  readonly ports = { udpPort: 1, tcpPort: 2 };
+  readonly published: PublishRequest[] = [];
+  readonly played: PlayRequest[] = [];
+  readonly closed: string[] = [];
+  readonly open = new Set<string>();
+  answer: PublishAnswer = { answerSdp: 'answer', video: { codec: 'h264' }, audio: { codec: 'opus' } };
+  /** Rejects the next offer. */
+  refusal: AppError | undefined;
+  /** While set, answers wait for it. */
+  gate: Promise<void> | undefined;
+  #listener: (event: MediaEvent) => void = () => {};
+
+  async publish(request: PublishRequest): Promise<PublishAnswer> {
+    this.published.push(request);
+    return this.#answer(request.sessionId);
+  }
+
+  async play(request: PlayRequest): Promise<PublishAnswer> {
+    this.played.push(request);
+    return this.#answer(request.sessionId);
+  }
+
+  close(sessionId: string): void {
+    this.closed.push(sessionId);
+    if (this.open.delete(sessionId)) this.#listener({ type: 'ended', sessionId, reason: 'closed' });
+  }
+
+  requestKeyframe(): void {}
+
+  setFramesWanted(): void {}
+
+  onEvent(listener: (event: MediaEvent) => void): void {
+    this.#listener = listener;
+  }
+
+  async dispose(): Promise<void> {
+    this.open.clear();
+  }
+
+  emit(event: MediaEvent): void {
+    this.#listener(event);
+  }
+
+  connect(sessionId: string): void {
+    this.#listener({ type: 'connected', sessionId });
+  }
+
+  end(sessionId: string, reason: MediaEndReason): void {
+    this.open.delete(sessionId);
+    this.#listener({ type: 'ended', sessionId, reason });
+  }
+
+  async #answer(sessionId: string): Promise<PublishAnswer> {
+    await this.gate;
+    if (this.refusal) throw this.refusal;
+    this.open.add(sessionId);
+    return this.answer;
+  }
+}
