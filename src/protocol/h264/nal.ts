@@ -6,8 +6,6 @@ export const NAL_IDR = 5;
 export const NAL_SPS = 7;
 export const NAL_PPS = 8;
 export const NAL_AUD = 9;
-export const NAL_END_OF_SEQUENCE = 10;
-export const NAL_END_OF_STREAM = 11;
 export const NAL_FILLER = 12;
 export const NAL_STAP_A = 24;
 export const NAL_FU_A = 28;
@@ -22,7 +20,7 @@ export function nalType(nal: Buffer): number {
   return (nal[0] ?? 0) & 0x1f;
 }
 
-/** Delimiters and padding: they carry no picture, and decoders and containers do without them. */
+/** Types 9 to 12, which are delimiters, ends of sequence and stream, and filler: they carry no picture, and decoders and containers do without them. */
 export function isDispensableNal(type: number): boolean {
   return type >= NAL_AUD && type <= NAL_FILLER;
 }
