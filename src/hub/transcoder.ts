@@ -3,7 +3,8 @@ import type { AudioTrack, AudioUnit, MediaUnit, VideoTrack, VideoUnit } from '..
 /**
  * The seam between renditions and whatever encodes (`src/transcode` drives ffmpeg). A transcoder keeps the timeline:
  * what comes out carries the time of what went in, whatever its delay. When its process dies it comes back by itself;
- * `onEnd` is its last word, given once when it has given up, and never after `close()`.
+ * `onEnd` is its last word, given once when it has given up, and never after `close()`. The factory does not throw: what
+ * cannot start says so through `onEnd`.
  */
 export interface TranscoderFactory {
   audio(options: AudioTranscoderOptions): Transcoder<AudioUnit>;
