@@ -151,7 +151,10 @@ export class LiveStream implements UnitSource {
     if (this.#isWanted) return;
     this.#isWanted = true;
     this.#cancelTick = this.#options.clock.every(TICK_PERIOD_MS, () => this.#tick());
-    this.#askSource(() => this.#options.source.setFramesWanted(true));
+    // A source may send its cached GOP from within the call; the reader must be in its owner's hands by then.
+    queueMicrotask(() => {
+      if (this.#isWanted) this.#askSource(() => this.#options.source.setFramesWanted(true));
+    });
   }
 
   #stopFrames(): void {
