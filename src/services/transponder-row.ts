@@ -30,7 +30,7 @@ export function newPushRow(
   { id, request, target, remoteName, params, policy, nowMs }: NewRow,
   secrets: SecretBox,
 ): TransponderRow {
-  const { rtmpUrl, ...stored } = request;
+  const { rtmpUrl } = request;
   const { action, soundFile, loop } = request.options ?? {};
   const sound = action === 'sound_on' && soundFile !== undefined ? { soundFile, loop: loop ?? false } : undefined;
   return {
@@ -41,7 +41,7 @@ export function newPushRow(
     destRedacted: target.redacted,
     destHash: secrets.hash(target.canonical),
     destSecret: secrets.seal(rtmpUrl, id),
-    requestJson: JSON.stringify(stored satisfies StoredRequest),
+    requestJson: JSON.stringify(storedOf(request)),
     paramsJson: JSON.stringify(params),
     policyJson: JSON.stringify(policy),
     desired: 'run',
@@ -57,6 +57,22 @@ export function newPushRow(
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
     terminatedAtMs: null,
+  };
+}
+
+/** Named one by one: whatever else a caller sent is not ours to keep. */
+function storedOf(request: StartupRequest): StoredRequest {
+  return {
+    streamName: request.streamName,
+    rtmpTransponderFullUrl: request.rtmpTransponderFullUrl,
+    rtmpFlashVersion: request.rtmpFlashVersion,
+    width: request.width,
+    height: request.height,
+    fps: request.fps,
+    keyFrameInterval: request.keyFrameInterval,
+    options: request.options,
+    waitForStream: request.waitForStream,
+    restartPolicy: request.restartPolicy,
   };
 }
 

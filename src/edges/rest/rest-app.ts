@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import swagger from '@fastify/swagger';
+import { fastify } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AppError } from '../../domain/errors.ts';
+import type { Logger } from '../../domain/logger.ts';
+import type { TransponderService } from '../../services/transponders.ts';
+import { JSON_CONTENT_TYPE } from './answers.ts';
+import { requireBasicAuth } from './basic-auth.ts';
+import type { RestCredentials } from './basic-auth.ts';
+import { connectionRoutes } from './connection-routes.ts';
+import { corsHeaders } from './cors.ts';
+import type { AccessControl } from './cors.ts';
+import type { Readiness, SessionDirectory, StreamDirectory } from './directories.ts';
+import { errorAnswer, sendError } from './error-answer.ts';
+import { pathOf } from './error-body.ts';
+import { parseJsonBody } from './json-body.ts';
+import { pushRoutes } from './push-routes.ts';
+import { streamRoutes } from './stream-routes.ts';
+
+const PREFIX = '/rest-api';
+const BODY_LIMIT_BYTES = 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+export interface RestConfig {
+  /** Set when `disable_rest_auth=false`. */
+  readonly credentials: RestCredentials | undefined;
+  readonly accessControl: AccessControl;
+}
+
+export interface RestServices {
+  readonly transponders: TransponderService;
+  readonly streams: StreamDirectory;
+  readonly sessions: SessionDirectory;
+  readonly readiness: () => Readiness;
+}
+
+export interface RestAppOptions {
+  readonly services: RestServices;
+  readonly config: RestConfig;
+  readonly logger: Logger;
+  readonly nowMs: () => number;
+}
+
+/**
+ * The REST interface of WCS under /rest-api, its OpenAPI description, and /health. The app listens nowhere: the composition
+ * root does that, and closes it; tests inject.
+ */
+export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions): FastifyInstance {
+  const app = fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    genReqId: () => randomUUID(),
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false } },
+    routerOptions: { ignoreTrailingSlash: true },
+    frameworkErrors: (error, request, reply) => void errorAnswer(logger, nowMs)(error, request, reply),
+  });
+  app.setErrorHandler(errorAnswer(logger, nowMs));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, parseJsonBody(String(body)));
+    } catch (error) {
+      done(error as AppError);
+    }
+  });
+  const methods = collectMethods(app);
+  app.setNotFoundHandler((request, reply) => answerUnknown(methods, request, reply, nowMs()));
+  answerCors(app, corsHeaders(config.accessControl));
+  app.register(swagger, { openapi: { info: { title: 'Transponder REST API', version: '1' } } });
+  app.register(
+    async (rest) => {
+      if (config.credentials) await requireBasicAuth(rest, config.credentials);
+      rest.addHook('preValidation', async (request) => {
+        request.body ??= {};
+      });
+      rest.addHook('onSend', async (_request, reply) => {
+        if (String(reply.getHeader('content-type')).startsWith('application/json')) {
+          reply.header('content-type', JSON_CONTENT_TYPE);
+        }
+      });
+      rest.register(pushRoutes, { prefix: '/push', transponders: services.transponders });
+      rest.register(streamRoutes, { prefix: '/stream', streams: services.streams });
+      rest.register(connectionRoutes, { prefix: '/connection', sessions: services.sessions });
+      rest.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+    },
+    { prefix: PREFIX },
+  );
+  app.get('/health/live', { schema: { hide: true } }, () => ({ state: 'live' }));
+  app.get('/health/ready', { schema: { hide: true } }, (_, reply) => {
+    const { ready, state, ports } = services.readiness();
+    return reply.code(ready ? 200 : 503).send({ state, ports });
+  });
+  return app;
+}
+
+/** Path → methods, so that a known path with another method is 405 and not 404. */
+function collectMethods(app: FastifyInstance): ReadonlyMap<string, ReadonlySet<string>> {
+  const methods = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ method, url }) => {
+    const known = methods.get(url) ?? new Set();
+    for (const name of [method].flat()) known.add(name);
+    methods.set(url, known);
+  });
+  return methods;
+}
+
+function answerUnknown(
+  methods: ReadonlyMap<string, ReadonlySet<string>>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  nowMs: number,
+): FastifyReply {
+  const path = pathOf(request.url);
+  const allowed = methods.get(path.length > 1 ? path.replace(/\/$/, '') : path);
+  if (!allowed) return sendError(reply, 404, `there is no ${path}`, request.url, nowMs);
+  reply.header('allow', [...allowed].join(', '));
+  return sendError(reply, 405, `${request.method} is not possible on ${path}`, request.url, nowMs);
+}
+
+/** Every answer under /rest-api carries the headers; a preflight is answered at once, before any authentication. */
+function answerCors(app: FastifyInstance, headers: Readonly<Record<string, string>>): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.url.startsWith(`${PREFIX}/`)) return undefined;
+    reply.headers(headers);
+    return request.method === 'OPTIONS' ? reply.code(200).send() : undefined;
+  });
+}

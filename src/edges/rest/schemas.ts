@@ -1,0 +1,96 @@
+import { Type } from 'typebox';
+
+/** Numbers and booleans may come as strings; the validator coerces them (reference/wcs-protocol.md §3). */
+
+const StreamName = Type.String({ minLength: 1, maxLength: 512 });
+const RtmpUrl = Type.String({ minLength: 1, maxLength: 2048 });
+const MediaSessionId = Type.String({ minLength: 1, maxLength: 128 });
+const Status = Type.String({ maxLength: 32 });
+const Pixels = Type.Integer({ minimum: 0, maximum: 8192 });
+const SoundFile = Type.String({ minLength: 1, maxLength: 255 });
+
+/** Echoed as given, so unknown members are let through. */
+const PushOptions = Type.Object(
+  {
+    action: Type.Optional(Type.Union([Type.Literal('mute'), Type.Literal('sound_on')])),
+    soundFile: Type.Optional(SoundFile),
+    loop: Type.Optional(Type.Boolean()),
+  },
+  { additionalProperties: true, maxProperties: 16 },
+);
+
+export const StartupBody = Type.Object({
+  streamName: StreamName,
+  rtmpUrl: RtmpUrl,
+  rtmpTransponderFullUrl: Type.Optional(Type.Boolean()),
+  rtmpFlashVersion: Type.Optional(Type.String({ maxLength: 128 })),
+  width: Type.Optional(Pixels),
+  height: Type.Optional(Pixels),
+  fps: Type.Optional(Type.Number({ minimum: 0, maximum: 240 })),
+  keyFrameInterval: Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000 })),
+  options: Type.Optional(PushOptions),
+  waitForStream: Type.Optional(Type.Boolean()),
+  restartPolicy: Type.Optional(Type.Union([Type.Literal('wcs'), Type.Literal('persistent')])),
+});
+
+export const PushFindBody = Type.Object({
+  streamName: Type.Optional(StreamName),
+  rtmpUrl: Type.Optional(RtmpUrl),
+});
+
+export const MediaSessionBody = Type.Object({ mediaSessionId: MediaSessionId });
+
+export const SoundOnBody = Type.Object({
+  mediaSessionId: MediaSessionId,
+  soundFile: SoundFile,
+  loop: Type.Optional(Type.Boolean()),
+});
+
+export const StreamFindBody = Type.Object({
+  mediaSessionId: Type.Optional(MediaSessionId),
+  name: Type.Optional(StreamName),
+  published: Type.Optional(Type.Boolean()),
+  status: Type.Optional(Status),
+  display: Type.Optional(Type.Array(Type.String({ maxLength: 32 }), { maxItems: 16 })),
+});
+
+/** At least one filter: an empty body must not end every stream of the server. */
+export const StreamTerminateBody = Type.Object(
+  {
+    mediaSessionId: Type.Optional(MediaSessionId),
+    mediaSessionIds: Type.Optional(Type.Array(MediaSessionId, { minItems: 1, maxItems: 1000 })),
+    name: Type.Optional(StreamName),
+    published: Type.Optional(Type.Boolean()),
+    status: Type.Optional(Status),
+  },
+  { minProperties: 1 },
+);
+
+export const SessionFindBody = Type.Object({
+  appKey: Type.Optional(Type.String({ maxLength: 256 })),
+  sessionId: Type.Optional(Type.String({ maxLength: 512 })),
+  clientVersion: Type.Optional(Type.String({ maxLength: 64 })),
+});
+
+export const SessionBody = Type.Object({ sessionId: Type.String({ minLength: 1, maxLength: 512 }) });
+
+/** The transponder object of WCS. */
+const Push = Type.Object({
+  mediaSessionId: Type.String(),
+  streamName: Type.String(),
+  rtmpUrl: Type.String(),
+  width: Type.Integer(),
+  height: Type.Integer(),
+  muted: Type.Boolean(),
+  soundEnabled: Type.Boolean(),
+  options: PushOptions,
+  rtmpTransponderFullUrl: Type.Optional(Type.Boolean()),
+  rtmpFlashVersion: Type.Optional(Type.String()),
+  keyFrameInterval: Type.Optional(Type.Integer()),
+  fps: Type.Optional(Type.Number()),
+  soundFile: Type.Optional(Type.String()),
+  loop: Type.Optional(Type.Boolean()),
+});
+
+export const PushAnswer = { 200: Push };
+export const PushListAnswer = { 200: Type.Array(Push) };

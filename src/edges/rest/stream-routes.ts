@@ -1,0 +1,35 @@
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import { AppError } from '../../domain/errors.ts';
+import { foundOr404, sendVoid } from './answers.ts';
+import type { StreamDirectory } from './directories.ts';
+import { StreamFindBody, StreamTerminateBody } from './schemas.ts';
+
+/** `/stream/*` (reference/wcs-protocol.md §3.4). */
+export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirectory }> = (app, { streams }, done) => {
+  app.post('/find', { schema: { body: StreamFindBody } }, ({ body: { display, ...filter } }, reply) =>
+    reply.send(
+      foundOr404(streams.find(filter, display?.includes('metrics') ?? false), 'STREAM_NOT_FOUND', 'no stream matches'),
+    ),
+  );
+
+  app.route({
+    method: ['GET', 'POST'],
+    url: '/find_all',
+    handler: (_, reply) => reply.send(foundOr404(streams.find({}, false), 'STREAM_NOT_FOUND', 'there is no stream')),
+  });
+
+  app.post('/terminate', { schema: { body: StreamTerminateBody } }, ({ body }, reply) => {
+    const { mediaSessionId, mediaSessionIds, name, published, status } = body;
+    const filter = { mediaSessionId, mediaSessionIds, name, published, status };
+    if (Object.values(filter).every((value) => value === undefined)) {
+      throw new AppError(
+        'BAD_REQUEST',
+        'name at least one of mediaSessionId, mediaSessionIds, name, published, status',
+      );
+    }
+    if (streams.terminate(filter) === 0) throw new AppError('STREAM_NOT_FOUND', 'no stream matches');
+    return sendVoid(reply);
+  });
+
+  done();
+};

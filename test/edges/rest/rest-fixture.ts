@@ -1,0 +1,87 @@
+import type { RestConfig } from '../../../src/edges/rest/rest-app.ts';
+import { buildRestApp } from '../../../src/edges/rest/rest-app.ts';
+import type {
+  Readiness,
+  SessionDirectory,
+  SessionView,
+  StreamDirectory,
+  StreamView,
+} from '../../../src/edges/rest/directories.ts';
+import { transponderFixture } from '../../services/transponder-fixture.ts';
+
+export const stream: StreamView = { mediaSessionId: 'm1', name: 'cam', published: true, status: 'PUBLISHING' };
+export const session: SessionView = { sessionId: 's1', appKey: 'defaultApp', status: 'ESTABLISHED' };
+
+/** The app over the real service; streams and sessions are lists that remember what was asked. */
+export function restFixture(
+  config: Partial<RestConfig> = {},
+  service: Parameters<typeof transponderFixture>[0] = undefined,
+) {
+  const transponders = transponderFixture(service);
+  transponders.service.sourceUp('cam');
+  const asked: unknown[] = [];
+  const lists = { streams: [stream], sessions: [session] };
+  const streams: StreamDirectory = {
+    find(filter, withMetrics) {
+      asked.push({ ...filter, withMetrics });
+      return lists.streams;
+    },
+    terminate(filter) {
+      asked.push({ ...filter });
+      return lists.streams.length;
+    },
+  };
+  const sessions: SessionDirectory = {
+    find(filter) {
+      asked.push({ ...filter });
+      return lists.sessions;
+    },
+    terminate: (sessionId) => lists.sessions.some((known) => known.sessionId === sessionId),
+  };
+  const readiness: { now: Readiness } = { now: { ready: true, state: 'ready', ports: { http: 8081 } } };
+  const logger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (fields: object, sentence: string) => {
+      const { err, ...rest } = fields as { err?: Error };
+      transponders.logged.push(`${JSON.stringify(rest)} ${sentence} ${err?.stack}`);
+    },
+    child: () => logger,
+  };
+  const app = buildRestApp({
+    services: { transponders: transponders.service, streams, sessions, readiness: () => readiness.now },
+    config: {
+      credentials: undefined,
+      accessControl: {
+        allowOrigin: '*',
+        allowHeaders: 'content-type,x-requested-with',
+        allowMethods: 'POST',
+        headers: undefined,
+      },
+      ...config,
+    },
+    logger,
+    nowMs: () => 1_700_000_000_000,
+  });
+  return {
+    ...transponders,
+    app,
+    asked,
+    lists,
+    readiness,
+    post: (path: string, body?: object | string, headers: Record<string, string> = {}) =>
+      app.inject({
+        method: 'POST',
+        url: `/rest-api${path}`,
+        headers: { 'content-type': 'application/json;charset=UTF-8', ...headers },
+        payload: typeof body === 'object' ? JSON.stringify(body) : body,
+      }),
+    async close() {
+      await app.close();
+      await transponders.close();
+    },
+  };
+}
+
+export type RestFixture = ReturnType<typeof restFixture>;
