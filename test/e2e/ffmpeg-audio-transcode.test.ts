@@ -78,4 +78,29 @@ describe('audio transcoding with the real ffmpeg', () => {
     expect(Math.abs(await beepErrorMs(out, 2))).toBeLessThan(25);
     expect(Math.abs(await beepErrorMs(out, 5))).toBeLessThan(25);
   });
+
+  it('replaces an ffmpeg that hangs, and silence bridges the time', async () => {
+    const nonce = `hang-${process.pid}`;
+    const units = await opusUnits(8, BASE_US);
+    const out: AudioUnit[] = [];
+    const audio = startAudioTranscode({
+      host: { ...host, nonce },
+      codec: 'opus',
+      bitrateBps: 96_000,
+      onUnit: (unit) => out.push(unit),
+      onEnd: (reason) => expect.fail(reason),
+    });
+    let longestLagUs = 0;
+    await feedLive(units, 20, (unit) => {
+      if (unit === units[100]) process.kill(pidWithNonce(nonce), 'SIGSTOP');
+      audio.feed(unit);
+      if (unit.ptsUs > BASE_US + 1_000_000)
+        longestLagUs = Math.max(longestLagUs, unit.ptsUs - (out.at(-1)?.ptsUs ?? 0));
+    });
+    await audio.close('test over');
+    expectGrid(out);
+    expect(audio.counters.restarts).toBe(1);
+    expect(longestLagUs).toBeLessThan(1_300_000);
+    expect(Math.abs(await beepErrorMs(out, 7))).toBeLessThan(25);
+  });
 });
