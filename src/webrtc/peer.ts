@@ -9,9 +9,28 @@ export type { Candidate, Fingerprint, LocalTransport, RemoteTransport } from '..
  */
 export interface PeerHost {
   readonly ports: { readonly udpPort: number; readonly tcpPort: number };
+  readonly counters: PeerHostCounters;
+  /**
+   * Throws AppError `BAD_SDP` for an offer with `a=setup:passive` or without a fingerprint that can be trusted. The peer's
+   * owner closes it unless `onEnded` was called.
+   */
   createPeer(options: PeerOptions): Peer;
   /** Closes all peers (reason `closed`) and the sockets; resolves when they are gone. */
   close(): Promise<void>;
+}
+
+/** Read at any time. The first three are current numbers, the others only grow. */
+export interface PeerHostCounters {
+  readonly peers: number;
+  /** Remote addresses that peers are heard from. */
+  readonly udpPaths: number;
+  readonly tcpConnections: number;
+  /** STUN requests that failed their checks or came too often. */
+  readonly stunRejected: number;
+  /** Packets that no peer claims, or that are none of STUN, DTLS, SRTP and SRTCP. */
+  readonly unexpectedPackets: number;
+  /** UDP packets not sent because the kernel's buffer was full. */
+  readonly sendsDropped: number;
 }
 
 export interface PeerOptions {
