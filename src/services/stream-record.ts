@@ -31,7 +31,7 @@ export interface StreamRecord {
 
 export interface NegotiatedTracks {
   readonly video?: { readonly codec: VideoCodec } | undefined;
-  readonly audio?: { readonly codec: AudioCodec } | undefined;
+  readonly audio?: { readonly codec: Exclude<AudioCodec, 'aac'> } | undefined;
 }
 
 /** A stream as REST shows it (reference/wcs-protocol.md §3.4). */

@@ -56,6 +56,7 @@ export interface UnpublishedStream {
 
 export interface StreamFilter {
   readonly mediaSessionId?: string | undefined;
+  readonly mediaSessionIds?: readonly string[] | undefined;
   readonly name?: string | undefined;
   readonly published?: boolean | undefined;
   readonly status?: string | undefined;
@@ -385,6 +386,7 @@ export class Streams {
     return [...this.#streams.values()].filter(
       (stream) =>
         (filter.mediaSessionId === undefined || stream.mediaSessionId === filter.mediaSessionId) &&
+        (filter.mediaSessionIds === undefined || filter.mediaSessionIds.includes(stream.mediaSessionId)) &&
         (filter.name === undefined || stream.name === filter.name) &&
         (filter.published === undefined || stream.published === filter.published) &&
         (filter.status === undefined || stream.status === filter.status),

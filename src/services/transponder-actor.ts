@@ -2,6 +2,7 @@ import type { CancelTimer, Clock } from '../domain/clock.ts';
 import { assertNever } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
 import type { RunEnd } from '../domain/transponder.ts';
+import type { DestinationCaller } from '../egress/address-policy.ts';
 import type { RtmpTarget } from '../egress/gate.ts';
 import type { Store } from '../store/open-store.ts';
 import type { RunIntent, RunProgress } from '../store/runs.ts';
@@ -9,7 +10,7 @@ import type { TransponderRow } from '../store/transponders.ts';
 import { brokenInvariant, isFinal, transition } from '../supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import { BacklogHealth } from './backlog-health.ts';
-import type { PushParams, PushRun, PushRunFactory, RunEvent } from './push-run.ts';
+import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
 import { audioOf } from './transponder-row.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
@@ -34,6 +35,8 @@ export interface ActorOptions {
   readonly row: TransponderRow;
   readonly machine: Transponder;
   readonly params: PushParams;
+  /** Who named the destination, for the address policy. */
+  readonly destinationCaller: DestinationCaller;
   /** Parses the unsealed URL anew for each run, so that it does not lie in memory between runs. */
   readonly openTarget: () => RtmpTarget;
 }
@@ -214,13 +217,14 @@ export class TransponderActor {
   }
 
   #startRun({ nonce, attempt }: RunIntent): void {
-    const { params, openTarget } = this.#options;
+    const { params, destinationCaller: caller, openTarget } = this.#options;
     const { id, streamName } = this.#row;
     let run: PushRun;
     try {
       const audio = audioOf(this.#row);
       const onEvent = (event: RunEvent) => this.#onRunEvent(nonce, event);
-      run = this.#context.runs.start({ id, attempt, nonce, streamName, target: openTarget(), params, audio, onEvent });
+      const target = openTarget();
+      run = this.#context.runs.start({ id, attempt, nonce, streamName, target, caller, params, audio, onEvent });
     } catch (error) {
       this.#logger.error({ err: error }, 'a run could not be started');
       return this.#endRun(nonce, { exitClass: 'spawn_error', detail: 'the run could not be started' }, '', '');

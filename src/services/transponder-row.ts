@@ -3,7 +3,7 @@ import type { RtmpTarget } from '../egress/gate.ts';
 import type { SecretBox } from '../store/secret-box.ts';
 import type { TransponderRow } from '../store/transponders.ts';
 import type { RestartPolicy } from '../supervisor/transponder-policy.ts';
-import type { PushParams } from './push-run.ts';
+import type { PushParams } from '../outputs/push-run.ts';
 import type { PushView, StartupRequest } from './transponder-request.ts';
 
 /** What the row keeps of a request: everything but the URL. */

@@ -9,7 +9,7 @@ import type { TransponderRow } from '../store/transponders.ts';
 import { newTransponder, transition } from '../supervisor/transponder-machine.ts';
 import type { RestartPolicy } from '../supervisor/transponder-policy.ts';
 import { MEDIA_SESSION_ID_BYTES, mediaSessionIdFrom } from './media-session-id.ts';
-import type { PushParams, PushRunFactory } from './push-run.ts';
+import type { PushParams, PushRunFactory } from '../outputs/push-run.ts';
 import { requireResolvable } from './resolve-host.ts';
 import type { HostResolver } from './resolve-host.ts';
 import { TransponderActor } from './transponder-actor.ts';
@@ -205,7 +205,9 @@ export class TransponderService {
     const { rtmpUrl: _, ...rest } = request;
     const openTarget = () => this.#destinationOf({ ...rest, rtmpUrl: store.secrets.open(row.destSecret, id) }).target;
     const machine = newTransponder(policy, outlivesSource);
-    const actor = new TransponderActor(this.#context, { row, machine, params, openTarget });
+    // What a page names comes from anyone; the configuration is the operator's own word.
+    const destinationCaller = caller === 'publisher' ? 'other' : 'rest';
+    const actor = new TransponderActor(this.#context, { row, machine, params, destinationCaller, openTarget });
     this.#actors.set(id, actor);
     void actor.finished.then(() => this.#actors.delete(id));
     return actor;

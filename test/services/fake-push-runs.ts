@@ -1,5 +1,5 @@
 import type { AudioMode, ExitClass } from '../../src/domain/transponder.ts';
-import type { PushRun, PushRunFactory, PushRunOptions } from '../../src/services/push-run.ts';
+import type { PushRun, PushRunFactory, PushRunOptions } from '../../src/outputs/push-run.ts';
 
 /** A run that does what the test says. `stop` resolves, after `ended`, when the test calls `die`, or at once if `diesWhenAsked`. */
 class FakeRun implements PushRun {

@@ -1,5 +1,4 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
-import { AppError } from '../../domain/errors.ts';
 import { foundOr404, sendVoid } from './answers.ts';
 import type { SessionDirectory } from './directories.ts';
 import { SessionBody, SessionFindBody } from './schemas.ts';
@@ -21,7 +20,7 @@ export const connectionRoutes: FastifyPluginCallbackTypebox<{ sessions: SessionD
   });
 
   app.post('/terminate', { schema: { body: SessionBody } }, ({ body }, reply) => {
-    if (!sessions.terminate(body.sessionId)) throw new AppError('SESSION_NOT_FOUND', 'there is no such connection');
+    sessions.terminate(body.sessionId);
     return sendVoid(reply);
   });
 

@@ -1,13 +1,4 @@
-/** What the REST edge needs to know of streams and sessions; the composition root wires it to their services. */
-
-/** The stream object of WCS; fields we cannot know are absent (reference/wcs-protocol.md §3.4). */
-export interface StreamView {
-  readonly mediaSessionId: string;
-  readonly name: string;
-  readonly published: boolean;
-  readonly status: string;
-  readonly [field: string]: unknown;
-}
+/** What the REST edge needs of streams and sessions; their services satisfy it. */
 
 /** Filters are ANDed; absent = any. */
 export interface StreamFilter {
@@ -19,18 +10,10 @@ export interface StreamFilter {
 }
 
 export interface StreamDirectory {
-  /** `withMetrics`: the caller asked for `display: ["metrics"]`. */
-  find(filter: StreamFilter, withMetrics: boolean): StreamView[];
-  /** Begins to end every stream that matches; returns how many there are. */
-  terminate(filter: StreamFilter): number;
-}
-
-/** The connection object of WCS (reference/wcs-protocol.md §3.5). */
-export interface SessionView {
-  readonly sessionId: string;
-  readonly appKey: string;
-  readonly status: string;
-  readonly [field: string]: unknown;
+  /** Stream objects of WCS; fields we cannot know are absent (reference/wcs-protocol.md §3.4). */
+  find(filter: StreamFilter): object[];
+  /** Begins to end every stream that matches. Throws AppError STREAM_NOT_FOUND when none does. */
+  terminate(filter: StreamFilter): void;
 }
 
 export interface SessionFilter {
@@ -40,9 +23,10 @@ export interface SessionFilter {
 }
 
 export interface SessionDirectory {
-  find(filter: SessionFilter): SessionView[];
-  /** Closes the WebSocket; false when there is no such session. */
-  terminate(sessionId: string): boolean;
+  /** Connection objects of WCS (reference/wcs-protocol.md §3.5). */
+  find(filter: SessionFilter): object[];
+  /** Closes the WebSocket. Throws AppError SESSION_NOT_FOUND. */
+  terminate(sessionId: string): void;
 }
 
 /** What `/health/ready` says; made by the composition root, which knows the ports. */

@@ -6,16 +6,14 @@ import { StreamFindBody, StreamTerminateBody } from './schemas.ts';
 
 /** `/stream/*` (reference/wcs-protocol.md §3.4). */
 export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirectory }> = (app, { streams }, done) => {
-  app.post('/find', { schema: { body: StreamFindBody } }, ({ body: { display, ...filter } }, reply) =>
-    reply.send(
-      foundOr404(streams.find(filter, display?.includes('metrics') ?? false), 'STREAM_NOT_FOUND', 'no stream matches'),
-    ),
+  app.post('/find', { schema: { body: StreamFindBody } }, ({ body: { display: _, ...filter } }, reply) =>
+    reply.send(foundOr404(streams.find(filter), 'STREAM_NOT_FOUND', 'no stream matches')),
   );
 
   app.route({
     method: ['GET', 'POST'],
     url: '/find_all',
-    handler: (_, reply) => reply.send(foundOr404(streams.find({}, false), 'STREAM_NOT_FOUND', 'there is no stream')),
+    handler: (_, reply) => reply.send(foundOr404(streams.find({}), 'STREAM_NOT_FOUND', 'there is no stream')),
   });
 
   app.post('/terminate', { schema: { body: StreamTerminateBody } }, ({ body }, reply) => {
@@ -27,7 +25,7 @@ export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirecto
         'name at least one of mediaSessionId, mediaSessionIds, name, published, status',
       );
     }
-    if (streams.terminate(filter) === 0) throw new AppError('STREAM_NOT_FOUND', 'no stream matches');
+    streams.terminate(filter);
     return sendVoid(reply);
   });
 

@@ -1,16 +1,11 @@
+import { AppError } from '../../../src/domain/errors.ts';
 import type { RestConfig } from '../../../src/edges/rest/rest-app.ts';
 import { buildRestApp } from '../../../src/edges/rest/rest-app.ts';
-import type {
-  Readiness,
-  SessionDirectory,
-  SessionView,
-  StreamDirectory,
-  StreamView,
-} from '../../../src/edges/rest/directories.ts';
+import type { Readiness, SessionDirectory, StreamDirectory } from '../../../src/edges/rest/directories.ts';
 import { transponderFixture } from '../../services/transponder-fixture.ts';
 
-export const stream: StreamView = { mediaSessionId: 'm1', name: 'cam', published: true, status: 'PUBLISHING' };
-export const session: SessionView = { sessionId: 's1', appKey: 'defaultApp', status: 'ESTABLISHED' };
+export const stream = { mediaSessionId: 'm1', name: 'cam', published: true, status: 'PUBLISHING' };
+export const session = { sessionId: 's1', appKey: 'defaultApp', status: 'ESTABLISHED' };
 
 /** The app over the real service; streams and sessions are lists that remember what was asked. */
 export function restFixture(
@@ -22,13 +17,13 @@ export function restFixture(
   const asked: unknown[] = [];
   const lists = { streams: [stream], sessions: [session] };
   const streams: StreamDirectory = {
-    find(filter, withMetrics) {
-      asked.push({ ...filter, withMetrics });
+    find(filter) {
+      asked.push({ ...filter });
       return lists.streams;
     },
     terminate(filter) {
       asked.push({ ...filter });
-      return lists.streams.length;
+      if (lists.streams.length === 0) throw new AppError('STREAM_NOT_FOUND', 'no stream matches');
     },
   };
   const sessions: SessionDirectory = {
@@ -36,7 +31,10 @@ export function restFixture(
       asked.push({ ...filter });
       return lists.sessions;
     },
-    terminate: (sessionId) => lists.sessions.some((known) => known.sessionId === sessionId),
+    terminate(sessionId) {
+      if (lists.sessions.some((known) => known.sessionId === sessionId)) return;
+      throw new AppError('SESSION_NOT_FOUND', 'there is no such connection');
+    },
   };
   const readiness: { now: Readiness } = { now: { ready: true, state: 'ready', ports: { http: 8081 } } };
   const logger = {

@@ -1,4 +1,5 @@
 import type { AudioMode, RunEnd } from '../domain/transponder.ts';
+import type { DestinationCaller } from '../egress/address-policy.ts';
 import type { RtmpTarget } from '../egress/gate.ts';
 
 /**
@@ -20,6 +21,8 @@ export interface PushRunOptions {
   /** The source stream, as published here. */
   readonly streamName: string;
   readonly target: RtmpTarget;
+  /** Who named the destination; decides which addresses may be dialled. */
+  readonly caller: DestinationCaller;
   readonly params: PushParams;
   readonly audio: AudioMode;
   /** Not called inside `start` itself. Nothing follows `ended`. */

@@ -1,0 +1,256 @@
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { join, resolve } from 'node:path';
+import type { Config } from './config/keys.ts';
+import { systemClock } from './domain/clock.ts';
+import type { Closable } from './domain/life-cycle.ts';
+import type { Logger } from './domain/logger.ts';
+import { closeServer, listen } from './edges/listen.ts';
+import { buildRestApp } from './edges/rest/rest-app.ts';
+import { createSignallingServer } from './edges/signalling/server.ts';
+import { readCertificate, selfSignedCertificate } from './edges/tls/certificate.ts';
+import { createAddressPolicy } from './egress/address-policy.ts';
+import { createRtmpPushGate } from './egress/rtmp-push-gate.ts';
+import { Hub } from './hub/hub.ts';
+import { Renditions } from './hub/renditions.ts';
+import { WebrtcPublishers } from './inputs/webrtc-publisher.ts';
+import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
+import { Sessions } from './services/sessions.ts';
+import { StreamNames } from './services/stream-names.ts';
+import { Streams } from './services/streams.ts';
+import { TransponderService } from './services/transponders.ts';
+import { openStore } from './store/open-store.ts';
+import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
+import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
+import { findSoundFile } from './transcode/media-file.ts';
+import { createSoundFileEncoder } from './transcode/sound-file.ts';
+import { LocalMediaWorker } from './webrtc/local-media-worker.ts';
+import { createPeerHost } from './webrtc/peer-host.ts';
+import packageJson from '../package.json' with { type: 'json' };
+
+export interface App extends Closable {
+  /** By configuration key; `media` is the UDP and TCP port of WebRTC. */
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+const SOUND_BITRATE_BPS = 128_000;
+const MAX_TRANSPONDERS = 1000;
+const HEADERS_TIMEOUT_MS = 10_000;
+
+/**
+ * The composition root: builds every component in order, closes them in reverse. Rejects with AppError BAD_CONFIGURATION
+ * (one sentence for the operator) and leaves nothing behind when something cannot be built.
+ */
+export async function createApp(config: Config, logger: Logger): Promise<App> {
+  const built: (() => Promise<void> | void)[] = [];
+  const closeAll = async () => {
+    for (const close of built.toReversed()) await close();
+  };
+  try {
+    return await build(config, logger, built, closeAll);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function build(
+  config: Config,
+  logger: Logger,
+  built: (() => Promise<void> | void)[],
+  closeAll: () => Promise<void>,
+): Promise<App> {
+  const clock = systemClock;
+  const dataDirectory = resolve(config.data_dir);
+  const mediaDirectory = resolve(config.media_dir);
+  const addressPolicy = createAddressPolicy({
+    privateAddresses: config.outbound_private_addresses,
+    allow: config.outbound_allow,
+    deny: config.outbound_deny,
+  });
+  const tls =
+    config.ssl_cert_file === ''
+      ? await selfSignedCertificate(dataDirectory)
+      : await readCertificate(config.ssl_cert_file, config.ssl_key_file);
+  const ffmpegPath = await resolveFfmpeg(config.ffmpeg_path || undefined, process.env);
+  logger.info({ ffmpegPath, version: await checkFfmpeg(ffmpegPath) }, 'ffmpeg found');
+  await mkdir(mediaDirectory, { recursive: true });
+
+  const store = openStore({
+    path: join(dataDirectory, 'transponder.sqlite'),
+    keyPath: join(dataDirectory, 'transponder.key'),
+  });
+  built.push(() => store.close());
+
+  const worker = new LocalMediaWorker({
+    host: await createPeerHost({
+      bindAddress: config.ip_local || undefined,
+      advertisedAddresses: config.ip,
+      portFrom: config.media_port_from,
+      portTo: config.media_port_to,
+      clock,
+      logger,
+    }),
+    clock,
+    logger,
+    randomBelow: (bound) => randomInt(bound),
+  });
+  built.push(() => worker.dispose());
+
+  const hub = new Hub(logger);
+  const host = { ffmpegPath, nonce: randomUUID(), clock, logger };
+  const renditions = new Renditions({ factory: createFfmpegTranscoders(host), clock, logger });
+  const soundFiles = createSoundFileEncoder({ host, mediaDirectory, bitrateBps: SOUND_BITRATE_BPS });
+  const gate = await createRtmpPushGate({ logger, clock, allowAddress: addressPolicy });
+  built.push(() => gate.close());
+
+  const transponders = new TransponderService({
+    config: {
+      streamNamePrefix: config.rtmp_transponder_stream_name_prefix,
+      fullUrl: config.rtmp_transponder_full_url,
+      sendMetadata: config.rtmp_transponder_send_metadata,
+      flashVersion: config.rtmp_flash_ver_subscriber,
+      restore: config.rtmp_push_restore,
+      restoreAttempts: config.rtmp_push_restore_attempts,
+      restoreIntervalMs: config.rtmp_push_restore_interval_ms,
+      autoStartUrl: config.rtmp_push_auto_start ? config.rtmp_push_auto_start_url : undefined,
+      maxTransponders: MAX_TRANSPONDERS,
+    },
+    store,
+    clock,
+    logger,
+    runs: createRtmpPushFactory({
+      hub,
+      renditions,
+      gate,
+      loadSound: (name) => soundFiles.encodeSoundFile(name),
+      ffmpegPath,
+      localAddress: config.rtmp_publisher_ip || undefined,
+      preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
+      clock,
+      logger,
+    }),
+    resolveHost: (name) => lookup(name),
+    hasSoundFile: (name) =>
+      findSoundFile(mediaDirectory, name).then(
+        () => true,
+        () => false,
+      ),
+    bootId: await bootId(),
+    random: Math.random,
+    randomBytes,
+  });
+  built.push(() => transponders.close());
+
+  const streams = new Streams({
+    worker,
+    names: new StreamNames(),
+    clock,
+    logger,
+    startTimeoutMs: config.stream_start_timeout_ms,
+    sendInboundRates: config.inbound_video_rate_stat_send_interval > 0,
+    sendOutboundRates: config.outbound_video_rate_stat_send_interval > 0,
+  });
+  const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
+  const publishers = new WebrtcPublishers({ hub, worker, clock, logger });
+  worker.onEvent((event) => {
+    streams.onMediaEvent(event);
+    publishers.onMediaEvent(event);
+  });
+  hub.onUp(({ name }) => transponders.sourceUp(name));
+  hub.onDown(({ name }) => transponders.sourceDown(name));
+  streams.onPublished((stream) => {
+    publishers.published(stream);
+    if (stream.rtmpUrl)
+      void transponders
+        .startup({ streamName: stream.name, rtmpUrl: stream.rtmpUrl }, 'publisher')
+        .catch((error) => logger.warn({ error }, 'rtmpUrl of a publisher'));
+  });
+  streams.onUnpublished(({ mediaSessionId, info }) => publishers.unpublished(mediaSessionId, info));
+
+  const ports: Record<string, number> = { media: worker.ports.udpPort };
+  let state: 'starting' | 'ready' | 'stopping' = 'starting';
+  const rest = buildRestApp({
+    services: {
+      transponders,
+      streams,
+      sessions,
+      readiness: () => ({
+        ready: state === 'ready' && transponders.isStoreWritable,
+        state: state === 'ready' && !transponders.isStoreWritable ? 'degraded' : state,
+        ports,
+      }),
+    },
+    config: {
+      credentials: config.disable_rest_auth
+        ? undefined
+        : { user: config.rest_username, password: config.rest_password },
+      accessControl: {
+        allowOrigin: config.rest_access_control_allow_origin,
+        allowHeaders: config.rest_access_control_allow_headers,
+        allowMethods: config.rest_access_control_allow_methods,
+        headers: config.rest_access_control_headers || undefined,
+      },
+    },
+    logger,
+    nowMs: () => clock.nowMs(),
+  });
+  built.push(() => rest.close());
+  await rest.ready();
+
+  const open = async (key: 'ws.port' | 'wss.port' | 'http.port' | 'https.port', server: Server, address: string) => {
+    server.headersTimeout = HEADERS_TIMEOUT_MS;
+    built.push(() => closeServer(server));
+    ports[key] = await listen(server, { key, port: config[key], host: address || undefined });
+  };
+  const onlyWebSocket: RequestListener = (_request, response) => {
+    response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('WebSocket only\n');
+  };
+  const ws = createHttpServer(onlyWebSocket);
+  const wss = createHttpsServer(tls, onlyWebSocket);
+  await open('ws.port', ws, config.ip_local);
+  await open('wss.port', wss, config.ip_local);
+  const signalling = createSignallingServer({
+    servers: [ws, wss],
+    sessions,
+    streams,
+    clock,
+    logger,
+    version: packageJson.version,
+    keepAlive: {
+      algorithm: config['keep_alive.algorithm'],
+      intervalMs: config['keep_alive.server_interval'],
+      probes: config['keep_alive.probes'],
+    },
+    maxConnections: config.max_connections,
+  });
+  built.push(() => signalling.close('shutdown'));
+  // Without credentials only this machine may steer the server, unless the operator says otherwise.
+  const restHost = config['http.host'] || (config.disable_rest_auth ? '127.0.0.1' : config.ip_local);
+  const toRest: RequestListener = (request, response) => rest.routing(request, response);
+  await open('http.port', createHttpServer(toRest), restHost);
+  await open('https.port', createHttpsServer(tls, toRest), restHost);
+
+  state = 'ready';
+  let closing: Promise<void> | undefined;
+  return {
+    ports,
+    close: () => {
+      state = 'stopping';
+      closing ??= closeAll();
+      return closing;
+    },
+  };
+}
+
+/** The kernel's id of this boot: with it a process id of an earlier boot is never taken for one of ours. */
+async function bootId(): Promise<string> {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  } catch {
+    return randomUUID();
+  }
+}
