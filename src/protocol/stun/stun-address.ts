@@ -1,14 +1,15 @@
-import { isIPv4 } from 'node:net';
 import { ProtocolError } from '../../domain/errors.ts';
 import { STUN_MAGIC_COOKIE } from './stun-message.ts';
 
 const FAMILY_IPV4 = 1;
 const FAMILY_IPV6 = 2;
+/** Enough to tell the families of IP literals apart. */
+const DOTTED = /^\d+\.\d+\.\d+\.\d+$/;
 const MAPPED_PREFIX = '::ffff:';
 
 /** A dual-stack socket shows IPv4 peers as `::ffff:192.0.2.1`; on the wire and in logs they are plain IPv4. */
 export function plainAddress(address: string): string {
-  return address.startsWith(MAPPED_PREFIX) && isIPv4(address.slice(MAPPED_PREFIX.length))
+  return address.startsWith(MAPPED_PREFIX) && DOTTED.test(address.slice(MAPPED_PREFIX.length))
     ? address.slice(MAPPED_PREFIX.length)
     : address;
 }
@@ -16,7 +17,7 @@ export function plainAddress(address: string): string {
 /** The value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2). `address` is an IP literal; a zone id is not sent. */
 export function encodeXorAddress(address: string, port: number, transactionId: Buffer): Buffer {
   const plain = plainAddress(address);
-  const bytes = isIPv4(plain) ? ipv4Bytes(plain) : ipv6Bytes(plain);
+  const bytes = DOTTED.test(plain) ? ipv4Bytes(plain) : ipv6Bytes(plain);
   const value = Buffer.alloc(4 + bytes.length);
   value[1] = bytes.length === 4 ? FAMILY_IPV4 : FAMILY_IPV6;
   value.writeUInt16BE(port, 2);
