@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { createApp, type App } from '../../src/app.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+
+export interface TestApp extends App {
+  readonly directory: string;
+  /** All that was logged, one JSON object a line. */
+  log(): string;
+  readonly wsUrl: string;
+  rest(path: string, body?: unknown): Promise<{ status: number; text: string; json: () => unknown }>;
+}
+
+/** The real application on free ports, with its files in a directory of its own that goes with it. */
+export async function startTestApp(settings: Readonly<Record<string, string>> = {}): Promise<TestApp> {
+  const directory = await mkdtemp(join(tmpdir(), 'transponder-app-'));
+  const all = {
+    'ws.port': '0',
+    'wss.port': '0',
+    'http.port': '0',
+    'https.port': '0',
+    media_port_from: '0',
+    data_dir: join(directory, 'data'),
+    media_dir: join(directory, 'media'),
+    records_dir: join(directory, 'records'),
+    log_level: 'debug',
+    ...settings,
+  };
+  const { config } = loadConfig(
+    Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+    {},
+  );
+  const lines: string[] = [];
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(chunk.toString());
+      done();
+    },
+  });
+  const app = await createApp(config, createLogger(config.log_level, sink));
+  const restUrl = `http://127.0.0.1:${app.ports['http.port']}`;
+  return {
+    ports: app.ports,
+    directory,
+    log: () => lines.join(''),
+    wsUrl: `ws://127.0.0.1:${app.ports['ws.port']}`,
+    async rest(path, body = {}) {
+      const response = await fetch(`${restUrl}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      const text = await response.text();
+      return { status: response.status, text, json: () => JSON.parse(text) as unknown };
+    },
+    async close(reason) {
+      await app.close(reason);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
