@@ -3,7 +3,7 @@ import { AudioGrid, type AudioGridCounters } from './audio-grid.ts';
 import { silenceOf } from './silence.ts';
 import type { SourceFrame } from './source-frame.ts';
 import { Timeline } from './timeline.ts';
-import { opusDurationUs } from './opus-duration.ts';
+import { opusDurationUs } from '../protocol/opus/duration.ts';
 import { WindowMinimum } from './window-minimum.ts';
 
 const RTP_LATE_US = 120_000;

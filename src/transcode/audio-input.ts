@@ -1,5 +1,7 @@
 import type { AudioUnit } from '../domain/media.ts';
+import { PCMA_SILENCE, PCMU_SILENCE } from '../protocol/g711/silence.ts';
 import { OggOpusWriter } from '../protocol/ogg/opus-writer.ts';
+import { OPUS_SILENCE } from '../protocol/opus/silence.ts';
 
 export type TranscodableAudio = 'opus' | 'pcma' | 'pcmu';
 
@@ -13,10 +15,7 @@ export interface AudioInput {
 }
 
 export const SILENCE_SAMPLES = 960;
-/** A CELT frame of 20 ms without energy (reference/ffmpeg.md §0 D). */
-const OPUS_SILENCE = Buffer.from('f8fffe', 'hex');
-/** G.711 codes of the smallest amplitude (ITU-T G.711 tables 1 and 2). */
-const G711_SILENCE = { pcma: Buffer.alloc(160, 0xd5), pcmu: Buffer.alloc(160, 0xff) } as const;
+const G711_SILENCE = { pcma: PCMA_SILENCE, pcmu: PCMU_SILENCE } as const;
 const SAMPLES_PER_G711_BYTE = 6;
 
 export function audioInputFor(codec: TranscodableAudio): AudioInput {

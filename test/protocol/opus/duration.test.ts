@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { opusDurationUs } from '../../src/hub/opus-duration.ts';
+import { opusDurationUs } from '../../../src/protocol/opus/duration.ts';
 
 describe('opusDurationUs', () => {
   it.each([
