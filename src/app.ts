@@ -18,9 +18,11 @@ import { Hub } from './hub/hub.ts';
 import { Renditions } from './hub/renditions.ts';
 import { WebrtcPublishers } from './inputs/webrtc-publisher.ts';
 import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
+import { Snapshots } from './outputs/snapshots.ts';
 import { Sessions } from './services/sessions.ts';
 import { StreamNames } from './services/stream-names.ts';
 import { Streams } from './services/streams.ts';
+import type { PushStatus } from './services/transponder-request.ts';
 import { TransponderService } from './services/transponders.ts';
 import { openStore } from './store/open-store.ts';
 import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
@@ -34,6 +36,8 @@ import packageJson from '../package.json' with { type: 'json' };
 export interface App extends Closable {
   /** By configuration key; `media` is the UDP and TCP port of WebRTC. */
   readonly ports: Readonly<Record<string, number>>;
+  /** How a push that has not ended is doing. */
+  pushStatus(mediaSessionId: string): PushStatus | undefined;
 }
 
 const SOUND_BITRATE_BPS = 128_000;
@@ -171,6 +175,8 @@ async function build(
   });
   streams.onUnpublished(({ mediaSessionId, info }) => publishers.unpublished(mediaSessionId, info));
 
+  const snapshots = new Snapshots({ ...host, hub, timeoutMs: config.snapshot_taking_interval_ms });
+
   const ports: Record<string, number> = { media: worker.ports.udpPort };
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
   const rest = buildRestApp({
@@ -178,6 +184,7 @@ async function build(
       transponders,
       streams,
       sessions,
+      snapshots,
       readiness: () => ({
         ready: state === 'ready' && transponders.isStoreWritable,
         state: state === 'ready' && !transponders.isStoreWritable ? 'degraded' : state,
@@ -217,6 +224,7 @@ async function build(
     servers: [ws, wss],
     sessions,
     streams,
+    snapshots,
     clock,
     logger,
     version: packageJson.version,
@@ -238,6 +246,7 @@ async function build(
   let closing: Promise<void> | undefined;
   return {
     ports,
+    pushStatus: (mediaSessionId) => transponders.status(mediaSessionId),
     close: () => {
       state = 'stopping';
       closing ??= closeAll();

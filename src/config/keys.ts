@@ -106,6 +106,7 @@ export const SECTIONS = {
       0,
       'The same for outboundVideoRate messages to players.',
     ),
+    snapshot_taking_interval_ms: key(integer(100, 60_000, 'ms'), 3000, 'How long a snapshot may take before it fails.'),
     max_connections: key(integer(1, 1_000_000), 10_000, 'WebSocket connections at once; more are refused.'),
     stream_start_timeout_ms: key(
       integer(1000, 120_000, 'ms'),
@@ -183,7 +184,6 @@ export const KEYS_WITHOUT_EFFECT: readonly string[] = [
   'rtp_receive_buffer_size',
   'rtp_send_buffer_size',
   'snapshot_taking_attempts',
-  'snapshot_taking_interval_ms',
   'stream_record_policy',
   'stream_record_policy_template',
   'streaming_sessions_keep_alive_app_keys',

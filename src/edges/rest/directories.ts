@@ -29,6 +29,11 @@ export interface SessionDirectory {
   terminate(sessionId: string): void;
 }
 
+export interface SnapshotSource {
+  /** A PNG. Rejects with AppError STREAM_NOT_FOUND, OVERLOADED or CHILD_FAILED. */
+  take(name: string): Promise<Buffer>;
+}
+
 /** What `/health/ready` says; made by the composition root, which knows the ports. */
 export interface Readiness {
   readonly ready: boolean;

@@ -11,7 +11,7 @@ import type { RestCredentials } from './basic-auth.ts';
 import { connectionRoutes } from './connection-routes.ts';
 import { corsHeaders } from './cors.ts';
 import type { AccessControl } from './cors.ts';
-import type { Readiness, SessionDirectory, StreamDirectory } from './directories.ts';
+import type { Readiness, SessionDirectory, SnapshotSource, StreamDirectory } from './directories.ts';
 import { errorAnswer, sendError } from './error-answer.ts';
 import { pathOf } from './error-body.ts';
 import { parseJsonBody } from './json-body.ts';
@@ -32,6 +32,7 @@ export interface RestServices {
   readonly transponders: TransponderService;
   readonly streams: StreamDirectory;
   readonly sessions: SessionDirectory;
+  readonly snapshots: SnapshotSource;
   readonly readiness: () => Readiness;
 }
 
@@ -80,7 +81,7 @@ export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions
         }
       });
       rest.register(pushRoutes, { prefix: '/push', transponders: services.transponders });
-      rest.register(streamRoutes, { prefix: '/stream', streams: services.streams });
+      rest.register(streamRoutes, { prefix: '/stream', streams: services.streams, snapshots: services.snapshots });
       rest.register(connectionRoutes, { prefix: '/connection', sessions: services.sessions });
       rest.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
     },

@@ -94,3 +94,5 @@ const Push = Type.Object({
 
 export const PushAnswer = { 200: Push };
 export const PushListAnswer = { 200: Type.Array(Push) };
+
+export const SnapshotBody = Type.Object({ streamName: StreamName });

@@ -1,11 +1,15 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import { AppError } from '../../domain/errors.ts';
 import { foundOr404, sendVoid } from './answers.ts';
-import type { StreamDirectory } from './directories.ts';
-import { StreamFindBody, StreamTerminateBody } from './schemas.ts';
+import type { SnapshotSource, StreamDirectory } from './directories.ts';
+import { SnapshotBody, StreamFindBody, StreamTerminateBody } from './schemas.ts';
 
 /** `/stream/*` (reference/wcs-protocol.md §3.4). */
-export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirectory }> = (app, { streams }, done) => {
+export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirectory; snapshots: SnapshotSource }> = (
+  app,
+  { streams, snapshots },
+  done,
+) => {
   app.post('/find', { schema: { body: StreamFindBody } }, ({ body: { display: _, ...filter } }, reply) =>
     reply.send(foundOr404(streams.find(filter), 'STREAM_NOT_FOUND', 'no stream matches')),
   );
@@ -28,6 +32,10 @@ export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirecto
     streams.terminate(filter);
     return sendVoid(reply);
   });
+
+  app.post('/snapshot', { schema: { body: SnapshotBody } }, async ({ body: { streamName } }) => ({
+    data: (await snapshots.take(streamName)).toString('base64'),
+  }));
 
   done();
 };

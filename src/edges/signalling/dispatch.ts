@@ -12,7 +12,7 @@ export interface Snapshots {
 
 export interface DispatchServices {
   readonly streams: Streams;
-  readonly snapshots?: Snapshots | undefined;
+  readonly snapshots: Snapshots;
   readonly logger: Logger;
 }
 
@@ -62,7 +62,6 @@ async function takeSnapshot(
   const { mediaSessionId, name } = address;
   const fail = (info: string): void =>
     session.send({ name: 'notifyStreamEvent', event: { mediaSessionId, type: 'snapshotFailed', payload: { info } } });
-  if (!snapshots) return fail('Snapshots are not available');
   if (!(await session.mayDo('snapshot', address))) return fail(STREAM_INFO.restrictedAccess);
   try {
     const picture = await snapshots.take(name);

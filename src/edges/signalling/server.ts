@@ -17,7 +17,7 @@ export interface SignallingOptions {
   readonly servers: readonly (Server | HttpsServer)[];
   readonly sessions: Sessions;
   readonly streams: Streams;
-  readonly snapshots?: Snapshots | undefined;
+  readonly snapshots: Snapshots;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;

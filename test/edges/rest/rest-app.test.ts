@@ -114,6 +114,12 @@ describe('/stream', () => {
 });
 
 describe('/connection', () => {
+  it('takes a snapshot of a stream as base64 and answers 404 for a stream that is not there', async () => {
+    expect((await f.post('/stream/snapshot', { streamName: 'cam' })).json()).toEqual({ data: 'cG5n' });
+    expect((await f.post('/stream/snapshot', { streamName: 'none' })).statusCode).toBe(404);
+    expect((await f.post('/stream/snapshot', {})).statusCode).toBe(400);
+  });
+
   it('finds and terminates', async () => {
     expect((await f.post('/connection/find_all')).json()).toEqual([session]);
     expect((await f.post('/connection/find', { appKey: 'defaultApp', clientVersion: '2.0' })).json()).toEqual([
@@ -194,7 +200,7 @@ describe('/rest-api/openapi.json', () => {
         ...['find', 'find_all', 'mute', 'sound_off', 'sound_on', 'startup', 'terminate', 'unmute'].map(
           (name) => `/rest-api/push/${name}`,
         ),
-        ...['find', 'find_all', 'terminate'].map((name) => `/rest-api/stream/${name}`),
+        ...['find', 'find_all', 'snapshot', 'terminate'].map((name) => `/rest-api/stream/${name}`),
       ].sort(),
     );
     const { schema } = paths['/rest-api/push/startup'].post.requestBody.content['application/json'];

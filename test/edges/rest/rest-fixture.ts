@@ -36,6 +36,12 @@ export function restFixture(
       throw new AppError('SESSION_NOT_FOUND', 'there is no such connection');
     },
   };
+  const snapshots = {
+    take(name: string) {
+      if (name !== 'cam') return Promise.reject(new AppError('STREAM_NOT_FOUND', 'no such stream'));
+      return Promise.resolve(Buffer.from('png'));
+    },
+  };
   const readiness: { now: Readiness } = { now: { ready: true, state: 'ready', ports: { http: 8081 } } };
   const logger = {
     debug: () => {},
@@ -48,7 +54,7 @@ export function restFixture(
     child: () => logger,
   };
   const app = buildRestApp({
-    services: { transponders: transponders.service, streams, sessions, readiness: () => readiness.now },
+    services: { transponders: transponders.service, streams, sessions, snapshots, readiness: () => readiness.now },
     config: {
       credentials: undefined,
       accessControl: {

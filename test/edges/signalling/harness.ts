@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket } from 'ws';
+import { AppError } from '../../../src/domain/errors.ts';
 import { silentLogger } from '../../../src/domain/logger.ts';
 import { createSignallingServer, type SignallingOptions } from '../../../src/edges/signalling/server.ts';
 import type { Access } from '../../../src/services/session-access.ts';
@@ -47,6 +48,7 @@ export async function startHarness(
     servers: [http],
     sessions,
     streams,
+    snapshots: { take: () => Promise.reject(new AppError('STREAM_NOT_FOUND', 'none')) },
     clock,
     logger: silentLogger,
     version: '5.2.0-test',
