@@ -11,6 +11,7 @@ import { brokenInvariant, isFinal, transition } from '../supervisor/transponder-
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import { BacklogHealth } from './backlog-health.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
+import type { PushStatus } from './transponder-request.ts';
 import { audioOf } from './transponder-row.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
@@ -46,6 +47,7 @@ interface CurrentRun {
   readonly run: PushRun;
   readonly health: BacklogHealth;
   progress: RunProgress | undefined;
+  rates: Pick<PushStatus, 'bitrateBps' | 'fps'> | undefined;
 }
 
 /**
@@ -86,6 +88,12 @@ export class TransponderActor {
   /** Wanted and not over: what `find` shows and what a second startup collides with. */
   get isLive(): boolean {
     return this.#machine.desired === 'run' && !isFinal(this.#machine.state);
+  }
+
+  get status(): PushStatus {
+    const { state, stateSinceMs, reason, restartsTotal } = this.#row;
+    const { bitrateBps, fps } = this.#current?.rates ?? {};
+    return { state, stateSinceMs, reason: reason ?? undefined, bitrateBps, fps, restartsTotal };
   }
 
   /** Takes an event of the hub, of the caller or of a timer. */
@@ -229,7 +237,7 @@ export class TransponderActor {
       this.#logger.error({ err: error }, 'a run could not be started');
       return this.#endRun(nonce, { exitClass: 'spawn_error', detail: 'the run could not be started' }, '', '');
     }
-    this.#current = { nonce, run, health: new BacklogHealth(), progress: undefined };
+    this.#current = { nonce, run, health: new BacklogHealth(), progress: undefined, rates: undefined };
     return undefined;
   }
 
@@ -260,6 +268,7 @@ export class TransponderActor {
         return this.#enqueue({ type: 'active' }, null, () => store.runs.ready(nonce, nowMs));
       case 'progress': {
         current.progress = { nonce, bytesOut: event.bytesOut, framesOut: event.framesOut ?? 0 };
+        current.rates = { bitrateBps: event.bitrateBps, fps: event.fps };
         const change = current.health.observe(event.backlogBytes, clock.monotonicUs());
         return change && this.dispatch({ type: change });
       }

@@ -1,3 +1,5 @@
+import type { TransponderState } from '../domain/transponder.ts';
+
 /** What the caller of `/push/startup`, or a publisher with `rtmpUrl`, asks for (reference/wcs-protocol.md §3.1). */
 export interface StartupRequest {
   /** The stream as published here. */
@@ -57,4 +59,15 @@ export interface PushView {
   readonly fps?: number | undefined;
   readonly soundFile?: string | undefined;
   readonly loop?: boolean | undefined;
+}
+
+/** How a push is doing now; figures are missing until its run has reported some. */
+export interface PushStatus {
+  readonly state: TransponderState;
+  readonly stateSinceMs: number;
+  /** Why it is in this state, where there is a reason. */
+  readonly reason: string | undefined;
+  readonly bitrateBps: number | undefined;
+  readonly fps: number | undefined;
+  readonly restartsTotal: number;
 }

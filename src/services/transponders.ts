@@ -14,7 +14,7 @@ import { requireResolvable } from './resolve-host.ts';
 import type { HostResolver } from './resolve-host.ts';
 import { TransponderActor } from './transponder-actor.ts';
 import type { ActorContext } from './transponder-actor.ts';
-import type { PushFilter, PushView, StartupCaller, StartupRequest } from './transponder-request.ts';
+import type { PushFilter, PushStatus, PushView, StartupCaller, StartupRequest } from './transponder-request.ts';
 import { newPushRow, viewOf } from './transponder-row.ts';
 import { TransponderWriter } from './transponder-writer.ts';
 
@@ -127,6 +127,11 @@ export class TransponderService {
       .filter(({ isLive, row }) => isLive && (streamName === undefined || isNamed(row, streamName)))
       .map(({ row }) => viewOf(row, secrets.open(row.destSecret, row.id)))
       .filter((view) => rtmpUrl === undefined || view.rtmpUrl === rtmpUrl);
+  }
+
+  /** How a push that has not ended is doing; undefined where there is none with this id. */
+  status(mediaSessionId: string): PushStatus | undefined {
+    return this.#actors.get(mediaSessionId)?.status;
   }
 
   /** Ends a push for good; resolves when its child and sockets are gone. Throws TRANSPONDER_NOT_FOUND. */

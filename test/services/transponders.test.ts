@@ -335,6 +335,29 @@ describe('a push', () => {
   });
 });
 
+describe('the status of a push', () => {
+  it('has the latest figures of its run, and counts restarts', async () => {
+    const { mediaSessionId: id } = await f.service.startup({ ...request, restartPolicy: 'persistent' }, 'rest');
+    expect(f.service.status(id)).toMatchObject({ state: 'STARTING', bitrateBps: undefined, restartsTotal: 0 });
+    f.runs.last.becomeActive();
+    f.runs.last.options.onEvent({ type: 'progress', bytesOut: 1, bitrateBps: 800_000, fps: 25, backlogBytes: 0 });
+    const stateSinceMs = f.clock.nowMs();
+    f.clock.advance(3000);
+    expect(f.service.status(id)).toMatchObject({ state: 'ACTIVE', stateSinceMs, bitrateBps: 800_000, fps: 25 });
+    f.runs.last.end('dest_reset');
+    f.clock.advance(60_000);
+    expect(f.service.status(id)).toMatchObject({ state: 'STARTING', bitrateBps: undefined, restartsTotal: 1 });
+  });
+
+  it('is unknown once the push has ended', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    const terminated = f.service.terminate(id);
+    f.runs.last.end('asked_stop');
+    await terminated;
+    expect(f.service.status(id)).toBeUndefined();
+  });
+});
+
 describe('terminate', () => {
   const moments: [string, (id: string) => void][] = [
     ['starting', () => {}],

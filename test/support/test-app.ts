@@ -44,6 +44,7 @@ export async function startTestApp(settings: Readonly<Record<string, string>> = 
   const restUrl = `http://127.0.0.1:${app.ports['http.port']}`;
   return {
     ports: app.ports,
+    pushStatus: (mediaSessionId) => app.pushStatus(mediaSessionId),
     directory,
     log: () => lines.join(''),
     wsUrl: `ws://127.0.0.1:${app.ports['ws.port']}`,
