@@ -1,0 +1,76 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+let directory: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'transponder-demo-test-'));
+});
+
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** A process group of its own, so that what is left of it can be seen. */
+function startDemo(...args: string[]) {
+  return execa(process.execPath, ['scripts/demo.ts', ...args], {
+    env: { TMPDIR: directory },
+    detached: true,
+    reject: false,
+    timeout: 60_000,
+  });
+}
+
+function isGroupAlive(pid: number): boolean {
+  try {
+    process.kill(-pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const LAST_LINE = /state=ACTIVE bitrate=(\d+)kbit\/s fps=([\d.]+) uptime=\d+s restarts=0$/;
+
+it('shows the main job: published over WebRTC, pushed until the time is over, nothing left behind', async () => {
+  const demo = startDemo('--seconds', '4');
+  const { exitCode, stdout, stderr } = await demo;
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(stdout).toContain('The push is ACTIVE');
+  const line = stdout.split('\n').at(-1)!;
+  const figures = LAST_LINE.exec(line);
+  expect(line).toMatch(LAST_LINE);
+  expect(Number(figures![1])).toBeGreaterThan(400);
+  expect(Number(figures![2])).toBeGreaterThan(20);
+  expect(Number(figures![2])).toBeLessThan(32);
+  expect(isGroupAlive(demo.pid!)).toBe(false);
+  expect(await readdir(directory)).toEqual([]);
+});
+
+it('ends in order on Ctrl-C', async () => {
+  const demo = startDemo();
+  let output = '';
+  await new Promise<void>((resolve) => {
+    demo.stdout.on('close', resolve);
+    demo.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('state=ACTIVE')) resolve();
+    });
+  });
+  expect(output).toContain('state=ACTIVE');
+  // A terminal sends it to the whole group: to every ffmpeg too.
+  process.kill(-demo.pid!, 'SIGINT');
+  const { exitCode, stderr } = await demo;
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(isGroupAlive(demo.pid!)).toBe(false);
+  expect(await readdir(directory)).toEqual([]);
+});
+
+it('says in one sentence which time is not allowed', async () => {
+  const { exitCode, stdout } = await startDemo('--seconds', 'ten');
+  expect(exitCode).toBe(1);
+  expect(stdout).toBe('The demo failed: --seconds "ten" is not allowed; expected a number above 0');
+});
