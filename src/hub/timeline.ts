@@ -3,10 +3,16 @@ import { WindowMinimum } from './window-minimum.ts';
 
 /** 5 ms for each 20 ms of media: a correction nobody sees or hears. */
 const MAX_SLEW_RATIO = 5 / 20;
+/** After the delay has grown, time comes back only so fast: on a mobile network it will soon grow again. */
+const SETTLING_SLEW_RATIO = 1 / 100;
+const SETTLING_US = 30_000_000;
 /** A frame this far from where its media clock says has a new media clock. */
 const DISCONTINUITY_US = 1_000_000;
 /** Frames that stay late for so long are not a burst after a network stall: the clock was stopped meanwhile. */
 const LATE_CONFIRM_US = 500_000;
+/** Audio that keeps coming this late (its places are about to become silence) has a longer way now. */
+const DELAYED_US = 100_000;
+const DELAYED_CONFIRM_US = 200_000;
 const MAX_REPORT_OFFSET_US = 10_000_000;
 /** A sender's NTP clock that moves further than this between two reports was stepped. */
 const NTP_STEP_US = 500_000;
@@ -25,6 +31,7 @@ interface TrackClock {
   lastArrivalUs: number;
   lastUs: number;
   lateSinceUs: number | undefined;
+  delayedSinceUs: number | undefined;
   /** NTP time minus media time by the last sender report. */
   ntpOffsetUs: number | undefined;
   readonly floor: WindowMinimum;
@@ -36,8 +43,9 @@ interface TrackClock {
  * The timeline keeps the pace of our own monotonic clock. A track starts at once where its first frame arrived. From then
  * on its media clock (RTP timestamps) gives the distances, and the quickest arrivals of the last seconds say where it
  * belongs, which takes out jitter and the skew of the sender's clock. When both tracks have sender reports (RFC 3550
- * §6.4.1) video moves to where its NTP time puts it beside audio. All moves are slewed. A jump of the media clock by more
- * than a second puts the track anew at its arrival.
+ * §6.4.1) video moves to where its NTP time puts it beside audio. All moves are slewed, but two: a jump of the media clock by
+ * more than a second puts the track anew at its arrival; and when the network's delay has grown so far that audio would be
+ * too late for its places for seconds, audio goes on at its arrival, and video with it.
  */
 export class Timeline {
   readonly #video = newTrackClock();
@@ -45,6 +53,7 @@ export class Timeline {
   #zeroUs: number | undefined;
   /** Where sender reports put video, relative to its arrival; kept while reports are missing. */
   #videoBiasUs = 0;
+  #settlesUntilUs = -Infinity;
 
   /** The timeline's time of a monotonic clock reading; undefined before the first frame. */
   nowUs(monotonicUs: number): number | undefined {
@@ -63,10 +72,8 @@ export class Timeline {
       this.#anchor(track, mediaUs, arrivalUs);
     } else {
       if (track.lateSinceUs === undefined) track.floor.add(arrivalUs - mediaUs, arrivalUs);
-      const elapsedUs = Math.min(Math.max(0, mediaUs - track.lastMediaUs), DISCONTINUITY_US);
-      const maxStepUs = elapsedUs * MAX_SLEW_RATIO;
-      const errorUs = this.#targetUs(track, arrivalUs) - track.offsetUs;
-      track.offsetUs += Math.min(Math.max(errorUs, -maxStepUs), maxStepUs);
+      this.#slew(track, mediaUs, arrivalUs);
+      if (track === this.#audio && isDelayed(track, mediaUs, arrivalUs)) this.#followDelay(mediaUs, arrivalUs);
     }
     track.lastMediaUs = mediaUs;
     track.lastArrivalUs = arrivalUs;
@@ -94,9 +101,38 @@ export class Timeline {
     track.anchored = true;
     track.offsetUs = Math.max(arrivalUs + biasUs, track.lastUs + MIN_STEP_US) - mediaUs;
     track.lateSinceUs = undefined;
+    track.delayedSinceUs = undefined;
     track.ntpOffsetUs = undefined;
     track.floor.reset();
     track.floor.add(arrivalUs - mediaUs, arrivalUs);
+  }
+
+  #slew(track: TrackClock, mediaUs: number, arrivalUs: number): void {
+    const elapsedUs = Math.min(Math.max(0, mediaUs - track.lastMediaUs), DISCONTINUITY_US);
+    const isAligned = track === this.#video && this.#alignedVideoUs() !== undefined;
+    const isSettling = arrivalUs < this.#settlesUntilUs && !isAligned;
+    const maxForwardUs = elapsedUs * MAX_SLEW_RATIO;
+    const maxBackUs = isSettling ? elapsedUs * SETTLING_SLEW_RATIO : maxForwardUs;
+    const errorUs = this.#targetUs(track, arrivalUs) - track.offsetUs;
+    track.offsetUs += Math.min(Math.max(errorUs, -maxBackUs), maxForwardUs);
+  }
+
+  /** Puts audio at its arrival and moves video with it: as far where reports tie it to audio, else no further than its own arrival. */
+  #followDelay(mediaUs: number, arrivalUs: number): void {
+    const audio = this.#audio;
+    const video = this.#video;
+    const isAligned = this.#alignedVideoUs() !== undefined;
+    const shiftUs = arrivalUs - mediaUs - audio.offsetUs;
+    audio.offsetUs += shiftUs;
+    audio.delayedSinceUs = undefined;
+    audio.floor.reset();
+    audio.floor.add(arrivalUs - mediaUs, arrivalUs);
+    this.#settlesUntilUs = arrivalUs + SETTLING_US;
+    if (!video.anchored) return;
+    const latenessUs = video.lastArrivalUs - video.lastMediaUs - (video.offsetUs - this.#videoBiasUs);
+    video.offsetUs += isAligned ? shiftUs : Math.min(Math.max(0, latenessUs), shiftUs);
+    video.floor.reset();
+    video.floor.add(video.lastArrivalUs - video.lastMediaUs, arrivalUs);
   }
 
   #targetUs(track: TrackClock, arrivalUs: number): number {
@@ -130,6 +166,7 @@ function newTrackClock(): TrackClock {
     lastArrivalUs: 0,
     lastUs: -MIN_STEP_US,
     lateSinceUs: undefined,
+    delayedSinceUs: undefined,
     ntpOffsetUs: undefined,
     floor: new WindowMinimum(FLOOR_WINDOW_US),
   };
@@ -145,4 +182,14 @@ function isDiscontinuous(track: TrackClock, mediaUs: number, arrivalUs: number):
   }
   track.lateSinceUs ??= arrivalUs;
   return arrivalUs - track.lateSinceUs >= LATE_CONFIRM_US;
+}
+
+/** Whether frames have kept coming too late for their place for longer than a burst takes. */
+function isDelayed(track: TrackClock, mediaUs: number, arrivalUs: number): boolean {
+  if (arrivalUs - mediaUs - track.offsetUs <= DELAYED_US) {
+    track.delayedSinceUs = undefined;
+    return false;
+  }
+  track.delayedSinceUs ??= arrivalUs;
+  return arrivalUs - track.delayedSinceUs >= DELAYED_CONFIRM_US;
 }
