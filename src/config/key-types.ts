@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** The kinds of value a configuration key can have. Each parses its text or says in a few words what is allowed. */
 export interface KeyType<T> {
   readonly allowed: string;
@@ -42,13 +44,36 @@ export function oneOf<const T extends string>(...values: readonly T[]): KeyType<
   };
 }
 
-/** Comma-separated; empty text is the empty list. */
-export const list: KeyType<readonly string[]> = {
-  allowed: 'a comma-separated list',
-  parse: (value) =>
-    value
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== ''),
-  print: (value) => value.join(','),
+/** An IP literal; empty text is none. */
+export const address: KeyType<string> = {
+  allowed: 'an IP address',
+  parse: (value) => (value === '' || isIP(value) !== 0 ? value : undefined),
+  print: (value) => value,
 };
+
+/** IP literals. */
+export const addresses = list('a comma-separated list of IP addresses', (part) => isIP(part) !== 0);
+
+/** IP literals and CIDR blocks. */
+export const networks = list('a comma-separated list of IP addresses and networks (10.0.0.0/8)', isNetwork);
+
+/** Comma-separated; empty text is the empty list. */
+function list(allowed: string, isAllowed: (part: string) => boolean): KeyType<readonly string[]> {
+  return {
+    allowed,
+    parse(value) {
+      const parts = value
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
+      return parts.every(isAllowed) ? parts : undefined;
+    },
+    print: (value) => value.join(','),
+  };
+}
+
+function isNetwork(part: string): boolean {
+  const [base = '', prefix = '0', ...rest] = part.split('/');
+  const family = isIP(base);
+  return family !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
+}

@@ -1,4 +1,4 @@
-import { boolean, integer, list, oneOf, port, text, type KeyType } from './key-types.ts';
+import { address, addresses, boolean, integer, networks, oneOf, port, text, type KeyType } from './key-types.ts';
 
 /** One configuration key. `doc` is printed above it in the sample file. */
 export interface KeySpec<T> {
@@ -31,13 +31,13 @@ export const SECTIONS = {
     ),
     media_port_to: key(port, 32_000, 'Last port for WebRTC media. One port is used for each media worker.'),
     ip: key(
-      list,
+      addresses,
       [],
       'Addresses told to WebRTC clients (public ones, comma-separated). Empty = the addresses of this machine.',
     ),
-    ip_local: key(text, '', 'Address to bind for signalling, RTMP and media. Empty = all interfaces.'),
+    ip_local: key(address, '', 'Address to bind for signalling, RTMP and media. Empty = all interfaces.'),
     'http.host': key(
-      text,
+      address,
       '',
       'Address to bind for REST. Empty = 127.0.0.1 while disable_rest_auth=true, all interfaces once credentials are required.',
     ),
@@ -126,7 +126,7 @@ export const SECTIONS = {
       false,
       'true = onMetaData is sent (players then know size and codecs at once).',
     ),
-    rtmp_publisher_ip: key(text, '', 'Local address of outgoing RTMP connections. Empty = the system chooses.'),
+    rtmp_publisher_ip: key(address, '', 'Local address of outgoing RTMP connections. Empty = the system chooses.'),
     rtmp_flash_ver_subscriber: key(text, '', 'flashVer of the RTMP connect command. Empty = our own.'),
     rtmp_push_auto_start: key(
       boolean,
@@ -147,8 +147,8 @@ export const SECTIONS = {
       'rest',
       'Who may push to loopback and private addresses: REST callers, everyone (rtmpUrl of a publishing page too), nobody.',
     ),
-    outbound_allow: key(list, [], 'Networks (CIDR) that may always be dialled, over outbound_private_addresses.'),
-    outbound_deny: key(list, [], 'Networks (CIDR) that are never dialled, over everything else.'),
+    outbound_allow: key(networks, [], 'Networks (CIDR) that may always be dialled, over outbound_private_addresses.'),
+    outbound_deny: key(networks, [], 'Networks (CIDR) that are never dialled, over everything else.'),
   },
 } as const;
 

@@ -115,6 +115,9 @@ function checkTogether(config: Config): void {
   if (config.rtmp_push_auto_start && config.rtmp_push_auto_start_url === '') {
     throw bad('rtmp_push_auto_start="true" needs rtmp_push_auto_start_url');
   }
+  if (config.rtmp_push_auto_start && !/^rtmps?:\/\//i.test(config.rtmp_push_auto_start_url)) {
+    throw bad('rtmp_push_auto_start_url="***" is not allowed; expected a URL that begins with rtmp:// or rtmps://');
+  }
 }
 
 function suggestion(key: string): string {
@@ -136,7 +139,7 @@ function distance(a: string, b: string): number {
 }
 
 function shown(key: string, value: string): string {
-  return /password|secret/.test(key) ? '***' : value;
+  return /password|secret|url/.test(key) ? '***' : value;
 }
 
 function bad(sentence: string): AppError {

@@ -68,6 +68,30 @@ describe('configuration', () => {
     expect(() => loadConfig(['--set', 'media_port_to=5'], {})).toThrow('at least media_port_from');
     expect(() => loadConfig(['--set', 'ssl_key_file=x'], {})).toThrow('go together');
     expect(() => loadConfig(['--set', 'rtmp_push_auto_start=true'], {})).toThrow('needs rtmp_push_auto_start_url');
+    const autoStart = [
+      '--set',
+      'rtmp_push_auto_start=true',
+      '--set',
+      'rtmp_push_auto_start_url=http://user:canary@a/b',
+    ];
+    expect(() => loadConfig(autoStart, {})).toThrow(
+      /^rtmp_push_auto_start_url="\*\*\*" is not allowed; expected a URL/,
+    );
+  });
+
+  it('takes addresses and networks for what they are', () => {
+    const networks = ['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1'];
+    const { config } = loadConfig(['--set', `outbound_allow=${networks.join(', ')}`, '--set', 'ip=::1,192.0.2.1'], {});
+    expect(config).toMatchObject({ outbound_allow: networks, ip: ['::1', '192.0.2.1'] });
+    const wrong = [
+      'outbound_deny=10.0.0.0/33',
+      'outbound_deny=10.0.0.0/8/8',
+      'outbound_deny=10/8',
+      'outbound_allow=::/129',
+    ];
+    for (const setting of [...wrong, 'ip=example.org', 'ip_local=localhost', 'rtmp_publisher_ip=1.2.3']) {
+      expect(() => loadConfig(['--set', setting], {})).toThrow(/ is not allowed; expected .*IP address/);
+    }
   });
 
   it('names a missing file, a flag without a value and an unknown flag', () => {
