@@ -1,6 +1,7 @@
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
 import { AppError } from '../../domain/errors.ts';
 
@@ -12,10 +13,12 @@ export interface TlsCertificate {
 
 const VALID_DAYS = 3650;
 
-/** The operator's certificate. AppError BAD_CONFIGURATION names the file that cannot be read. */
+/** The operator's certificate. AppError BAD_CONFIGURATION names the file that cannot be used. */
 export async function readCertificate(certFile: string, keyFile: string): Promise<TlsCertificate> {
   const [cert, key] = await Promise.all([readPem('ssl_cert_file', certFile), readPem('ssl_key_file', keyFile)]);
-  return { cert, key };
+  const certificate = { cert, key };
+  requireUsable(`ssl_cert_file="${certFile}" with ssl_key_file="${keyFile}"`, certificate);
+  return certificate;
 }
 
 /** The self-signed certificate of `directory`; made on the first start and kept, so that browsers need to trust it only once. */
@@ -24,9 +27,14 @@ export async function selfSignedCertificate(directory: string): Promise<TlsCerti
   const keyFile = join(directory, 'tls-key.pem');
   try {
     const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);
-    return { cert, key };
+    const certificate = { cert, key };
+    requireUsable(`the certificate in ${certFile} and ${keyFile}`, certificate);
+    return certificate;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (error instanceof AppError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT')
+      throw new AppError('BAD_CONFIGURATION', `${certFile} or ${keyFile} cannot be read (${code})`);
   }
   const { cert, private: key } = await generate([{ name: 'commonName', value: hostname() }], {
     keyType: 'ec',
@@ -55,6 +63,15 @@ async function writeAtomically(file: string, content: string): Promise<void> {
   await writeFile(part, content, { mode: 0o600 });
   await chmod(part, 0o600);
   await rename(part, file);
+}
+
+/** What the TLS library would refuse at the first connection is refused at the start: damaged files, and keys of another certificate. */
+function requireUsable(name: string, certificate: TlsCertificate): void {
+  try {
+    createSecureContext(certificate);
+  } catch (error) {
+    throw new AppError('BAD_CONFIGURATION', `${name} cannot be used: ${(error as Error).message}`);
+  }
 }
 
 async function readPem(key: string, file: string): Promise<string> {

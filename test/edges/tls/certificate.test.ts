@@ -31,4 +31,18 @@ describe('the TLS certificate', () => {
     writeFileSync(join(dir, 'x'), 'nonsense');
     await expect(readCertificate(join(dir, 'tls-cert.pem'), join(dir, 'x'))).rejects.toThrow('is not a PEM file');
   });
+
+  it('that is damaged or has the key of another one is refused before anybody connects', async () => {
+    const dir = directory();
+    const other = directory();
+    await selfSignedCertificate(dir);
+    await selfSignedCertificate(other);
+    const cert = join(dir, 'tls-cert.pem');
+    await expect(readCertificate(cert, join(other, 'tls-key.pem'))).rejects.toMatchObject({
+      code: 'BAD_CONFIGURATION',
+      message: expect.stringContaining(`ssl_cert_file="${cert}" with ssl_key_file="${join(other, 'tls-key.pem')}"`),
+    });
+    writeFileSync(cert, '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n');
+    await expect(selfSignedCertificate(dir)).rejects.toMatchObject({ code: 'BAD_CONFIGURATION' });
+  });
 });
