@@ -1,14 +1,15 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { join, resolve } from 'node:path';
 import type { Config } from './config/keys.ts';
+import { requireDirectory } from './config/require-directory.ts';
 import { systemClock } from './domain/clock.ts';
 import type { Closable } from './domain/life-cycle.ts';
 import type { Logger } from './domain/logger.ts';
-import { closeServer, listen } from './edges/listen.ts';
+import { listen } from './edges/listen.ts';
 import { buildRestApp } from './edges/rest/rest-app.ts';
 import { createSignallingServer } from './edges/signalling/server.ts';
 import { readCertificate, selfSignedCertificate } from './edges/tls/certificate.ts';
@@ -75,13 +76,14 @@ async function build(
     allow: config.outbound_allow,
     deny: config.outbound_deny,
   });
+  await requireDirectory('data_dir', dataDirectory);
+  await requireDirectory('media_dir', mediaDirectory);
   const tls =
     config.ssl_cert_file === ''
       ? await selfSignedCertificate(dataDirectory)
       : await readCertificate(config.ssl_cert_file, config.ssl_key_file);
   const ffmpegPath = await resolveFfmpeg(config.ffmpeg_path || undefined, process.env);
-  logger.info({ ffmpegPath, version: await checkFfmpeg(ffmpegPath) }, 'ffmpeg found');
-  await mkdir(mediaDirectory, { recursive: true });
+  const ffmpegVersion = await checkFfmpeg(ffmpegPath);
 
   const store = openStore({
     path: join(dataDirectory, 'transponder.sqlite'),
@@ -208,18 +210,24 @@ async function build(
   built.push(() => rest.close());
   await rest.ready();
 
-  const open = async (key: 'ws.port' | 'wss.port' | 'http.port' | 'https.port', server: Server, address: string) => {
+  const open = async (
+    key: 'ws.port' | 'wss.port' | 'http.port' | 'https.port',
+    server: Server,
+    hostKey: 'ip_local' | 'http.host',
+    address: string,
+  ) => {
     server.headersTimeout = HEADERS_TIMEOUT_MS;
-    built.push(() => closeServer(server));
-    ports[key] = await listen(server, { key, port: config[key], host: address || undefined });
+    const listening = await listen(server, { key, port: config[key], hostKey, host: address || undefined });
+    built.push(() => listening.close());
+    ports[key] = listening.port;
   };
   const onlyWebSocket: RequestListener = (_request, response) => {
     response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('WebSocket only\n');
   };
   const ws = createHttpServer(onlyWebSocket);
   const wss = createHttpsServer(tls, onlyWebSocket);
-  await open('ws.port', ws, config.ip_local);
-  await open('wss.port', wss, config.ip_local);
+  await open('ws.port', ws, 'ip_local', config.ip_local);
+  await open('wss.port', wss, 'ip_local', config.ip_local);
   const signalling = createSignallingServer({
     servers: [ws, wss],
     sessions,
@@ -238,11 +246,13 @@ async function build(
   built.push(() => signalling.close('shutdown'));
   // Without credentials only this machine may steer the server, unless the operator says otherwise.
   const restHost = config['http.host'] || (config.disable_rest_auth ? '127.0.0.1' : config.ip_local);
+  const restHostKey = config['http.host'] ? 'http.host' : 'ip_local';
   const toRest: RequestListener = (request, response) => rest.routing(request, response);
-  await open('http.port', createHttpServer(toRest), restHost);
-  await open('https.port', createHttpsServer(tls, toRest), restHost);
+  await open('http.port', createHttpServer(toRest), restHostKey, restHost);
+  await open('https.port', createHttpsServer(tls, toRest), restHostKey, restHost);
 
   state = 'ready';
+  logger.info({ ports, ffmpegPath, ffmpegVersion }, 'ready');
   let closing: Promise<void> | undefined;
   return {
     ports,

@@ -1,38 +1,53 @@
 import { once } from 'node:events';
-import type { Server } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { AppError } from '../domain/errors.ts';
 
 export interface ListenOptions {
-  /** Key of the configuration that names the port, for the error. */
+  /** Keys of the configuration that name the port and the address, for the error. */
   readonly key: string;
   readonly port: number;
+  readonly hostKey: string;
   /** Undefined is all interfaces. */
   readonly host?: string | undefined;
 }
 
-/** Binds a server and returns its port. Rejects with AppError BAD_CONFIGURATION, one sentence, when it cannot. */
-export async function listen(server: Server, { key, port, host }: ListenOptions): Promise<number> {
+export interface Listening {
+  readonly port: number;
+  /** Stops accepting and ends every connection, also one that has not said anything yet. Memoised. */
+  close(): Promise<void>;
+}
+
+/** Binds a server, which it owns from then on. Rejects with AppError BAD_CONFIGURATION, one sentence, when it cannot. */
+export async function listen(server: Server, { key, port, hostKey, host }: ListenOptions): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.listen({ port, ...(host ? { host } : {}) });
   try {
     await once(server, 'listening');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRNOTAVAIL') {
+      throw impossible(`${hostKey}="${host}"`, 'this machine has no such address; expected one of its own addresses');
+    }
     const reasons: Record<string, string> = {
       EADDRINUSE: 'the port is in use by another program; expected a free port, or 0 for any free one',
       EACCES: 'this user may not bind the port; expected one above 1023, or 0 for any free one',
-      EADDRNOTAVAIL: `this machine has no address "${host}"; expected one of its own addresses`,
     };
-    throw new AppError('BAD_CONFIGURATION', `${key}="${port}" is not possible: ${reasons[code ?? ''] ?? message}`);
+    throw impossible(`${key}="${port}"`, reasons[code ?? ''] ?? message);
   }
-  return (server.address() as AddressInfo).port;
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    const closed = once(server, 'close');
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  return { port: (server.address() as AddressInfo).port, close: () => (closing ??= close()) };
 }
 
-/** Stops accepting and ends what is open; resolves when the server is closed. */
-export async function closeServer(server: Server & { closeAllConnections?: () => void }): Promise<void> {
-  if (!server.listening) return;
-  const closed = once(server, 'close');
-  server.close();
-  server.closeAllConnections?.();
-  await closed;
+function impossible(setting: string, reason: string): AppError {
+  return new AppError('BAD_CONFIGURATION', `${setting} is not possible: ${reason}`);
 }

@@ -28,7 +28,10 @@ export async function resolveFfmpeg(
   const chosen = configured || env['FFMPEG_BIN'];
   if (chosen) {
     if (await isExecutable(chosen)) return chosen;
-    throw new AppError('BAD_CONFIGURATION', `ffmpeg at ${chosen} does not exist or cannot be executed`);
+    throw new AppError(
+      'BAD_CONFIGURATION',
+      `${configured ? 'ffmpeg_path' : 'FFMPEG_BIN'}="${chosen}" does not exist or cannot be executed`,
+    );
   }
   for (const directory of (env['PATH'] ?? '').split(delimiter)) {
     const path = join(directory, 'ffmpeg');

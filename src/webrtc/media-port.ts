@@ -33,14 +33,19 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === 'EADDRINUSE' || code === 'EACCES') continue;
-        if (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL') break;
-        throw error;
+        if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+        if (options.bindAddress === undefined) break;
+        throw new AppError(
+          'BAD_CONFIGURATION',
+          `ip_local="${bindAddress}" is not possible: this machine has no such address; expected one of its own addresses`,
+        );
       }
     }
   }
+  const { portFrom, portTo } = options;
   throw new AppError(
     'BAD_CONFIGURATION',
-    `no free media port between ${options.portFrom} and ${options.portTo} on ${addresses.join(' or ')}`,
+    `media_port_from="${portFrom}" to media_port_to="${portTo}" is not possible: no port there is free for both UDP and TCP; expected a free one in between, or media_port_from=0 for any`,
   );
 }
 
