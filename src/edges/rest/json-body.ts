@@ -1,4 +1,8 @@
 import { AppError } from '../../domain/errors.ts';
+import { nestsDeeperThan } from '../../protocol/json/nesting.ts';
+
+/** `options` of a push are kept and echoed; what writes them recurses. */
+const MAX_JSON_DEPTH = 32;
 
 /**
  * Parses a request body; an empty one is an empty object (`find_all` is posted without any). Throws BAD_REQUEST with what is
@@ -11,6 +15,9 @@ export function parseJsonBody(text: string): object {
 }
 
 function parse(text: string): unknown {
+  if (nestsDeeperThan(text, MAX_JSON_DEPTH)) {
+    throw new AppError('BAD_REQUEST', `the body nests deeper than ${MAX_JSON_DEPTH}`);
+  }
   try {
     return JSON.parse(text);
   } catch (error) {

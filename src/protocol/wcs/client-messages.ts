@@ -1,4 +1,5 @@
 import { ProtocolError } from '../../domain/errors.ts';
+import { nestsDeeperThan } from '../json/nesting.ts';
 import { amount, flag, isFields, printable, text, type Fields } from './fields.ts';
 
 /** What a client may ask (seed "Raw WebSocket API", reference/wcs-protocol.md §1.5). Unknown fields are left out. */
@@ -70,12 +71,17 @@ const MAX_URL_CHARS = 4096;
 const MAX_SDP_CHARS = 200_000;
 const MAX_MEDIA_PROVIDERS = 16;
 const MAX_LOG_CHARS = 4096;
+/** `custom` and payloads go to hooks, logs, REST answers and other clients, which all recurse. */
+const MAX_JSON_DEPTH = 32;
 
 /**
  * Reads one text frame: `{ "message": name, "data": [argument] }`.
- * Throws ProtocolError: WCS_JSON (no JSON), WCS_ENVELOPE (no message name).
+ * Throws ProtocolError: WCS_JSON (no JSON), WCS_DEPTH (nested too deep), WCS_ENVELOPE (no message name).
  */
 export function decodeClientMessage(frame: string): ClientMessage {
+  if (nestsDeeperThan(frame, MAX_JSON_DEPTH)) {
+    throw new ProtocolError('WCS_DEPTH', `a message nests deeper than ${MAX_JSON_DEPTH}`);
+  }
   let envelope: unknown;
   try {
     envelope = JSON.parse(frame);

@@ -18,11 +18,14 @@ export function printable(fields: Fields, name: string, maxChars: number): strin
   return /[\u0000-\u001f\u007f]/.test(value) ? '' : value;
 }
 
-/** A finite number that is not negative, or its decimal text; anything else is 0. */
+/** So that sums and unit conversions of what clients say stay exact and finite. */
+const MAX_AMOUNT = 1e9;
+
+/** A number from 0 to 10^9, or its decimal text; anything else is 0. */
 export function amount(fields: Fields, name: string): number {
   const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-  return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : 0;
+  return typeof number === 'number' && number > 0 && number <= MAX_AMOUNT ? number : 0;
 }
 
 /** `true` or its text; `absent` when the field is not there. */

@@ -38,6 +38,7 @@ describe('errors', () => {
     ['[]', 'the body is JSON but no object'],
     ['null', 'the body is JSON but no object'],
     ['"text"', 'the body is JSON but no object'],
+    [`{"a":${'['.repeat(40)}${']'.repeat(40)}}`, 'the body nests deeper than 32'],
   ])('name what is wrong with the body %s', async (body, message) => {
     const answer = await f.post('/push/find', body);
     expect(answer.statusCode).toBe(400);

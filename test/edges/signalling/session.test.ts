@@ -140,6 +140,15 @@ describe('a signalling session', () => {
     expect(harness.worker.published).toEqual([]);
   });
 
+  it('survives a message that nests deeper than the stack', async () => {
+    harness = await startHarness();
+    const client = await harness.open();
+    const logs = `${'['.repeat(60_000)}${']'.repeat(60_000)}`;
+    client.socket.send(`{"message":"pushLogs","data":[{"logs":${logs}}]}`);
+    client.send('connection', CONNECTION);
+    expect((await client.any()).message).toBe('getUserData');
+  });
+
   it('pings every five seconds and cuts off who is silent for ten', async () => {
     harness = await startHarness();
     const client = await harness.connect();

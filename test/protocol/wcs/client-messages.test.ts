@@ -102,4 +102,20 @@ describe('decodeClientMessage', () => {
     expect(() => assert(wellFormed)).not.toThrow();
     expect(() => assert(random)).not.toThrow();
   });
+
+  it('refuses what nests so deep that writing it again would exhaust the stack', () => {
+    const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    for (const message of ['pushLogs', 'sendData', 'sendStreamEvent', 'connection', 'anything']) {
+      const frame = (depth: number) => `{"message":"${message}","data":[{"payload":${nested(depth)}}]}`;
+      expect(codeOf(() => decodeClientMessage(frame(60_000)))).toBe('WCS_DEPTH');
+      expect(codeOf(() => decodeClientMessage(frame(29)))).toBe('none');
+    }
+  });
+
+  it('takes no amount that is beyond all measure', () => {
+    for (const maxBitrate of [1e306, '1e306', '1e999', 2e9, Number.NaN]) {
+      expect(decode('publishStream', { maxBitrate })).toMatchObject({ request: { maxBitrate: 0 } });
+    }
+    expect(decode('publishStream', { maxBitrate: '1e9' })).toMatchObject({ request: { maxBitrate: 1e9 } });
+  });
 });
