@@ -16,6 +16,8 @@ import type { ReceiverEstimate, ReportBlock, SenderReport } from './rtcp-types.t
 const MAX_COUNT = 31;
 const REPORT_BLOCK_BYTES = 24;
 const MAX_REMB_MANTISSA = 0x3ffff;
+/** The exponent has six bits. */
+const MAX_REMB_BPS = MAX_REMB_MANTISSA * 2 ** 63;
 
 /** One RTCP packet with its common header (RFC 3550 §6.4.1); `bytes` is the whole length, a multiple of four. */
 export function allocateRtcp(type: number, count: number, bytes: number): Buffer {
@@ -105,10 +107,10 @@ export function buildFir(senderSsrc: number, mediaSsrc: number, commandSequence:
   return packet;
 }
 
-/** draft-alvestrand-rmcat-remb-03 §2.2. The rate is rounded down to 18 significant bits. */
+/** draft-alvestrand-rmcat-remb-03 §2.2. The rate is rounded down to 18 significant bits; what is above the field's range is its largest value. */
 export function buildRemb(estimate: Omit<ReceiverEstimate, 'type'>): Buffer {
   const packet = allocateFeedback(RTCP_PSFB, FMT_APPLICATION, 8 + estimate.ssrcs.length * 4, estimate.senderSsrc, 0);
-  let mantissa = Math.floor(estimate.bitrateBps);
+  let mantissa = Math.min(Math.floor(estimate.bitrateBps), MAX_REMB_BPS);
   let exponent = 0;
   while (mantissa > MAX_REMB_MANTISSA) {
     mantissa = Math.floor(mantissa / 2);

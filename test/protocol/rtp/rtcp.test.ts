@@ -103,6 +103,13 @@ describe('RTCP', () => {
     }
   });
 
+  it('takes the largest value of a REMB for every rate above it, endless ones too', () => {
+    for (const bitrateBps of [0x3ffff * 2 ** 63, 2 ** 90, Number.MAX_VALUE, Infinity]) {
+      const parsed = parseRtcp(buildRemb({ senderSsrc: 1, bitrateBps, ssrcs: [2] }));
+      expect(parsed).toEqual([{ type: 'remb', senderSsrc: 1, bitrateBps: 0x3ffff * 2 ** 63, ssrcs: [2] }]);
+    }
+  });
+
   it('skips unknown types and honours padding', () => {
     const unknown = Buffer.from([0x80, 207, 0, 1, 0, 0, 0, 1]);
     const padded = Buffer.from([0xa1, 203, 0, 2, 0, 0, 0, 7, 0, 0, 0, 4]);
