@@ -28,20 +28,17 @@ export class SequenceRewriter {
    */
   drop(index: number): boolean {
     if (index <= this.#highest) return false;
-    this.#highest = index;
-    const last = this.#lastRun % RUNS;
-    if (this.#starts[last] === index && this.#lastRun > this.#firstRun) {
-      // The neighbour of the last dropped packet: the same gap grows.
-      this.#starts[last] = index + 1;
-      this.#shifts[last]! += 1;
-      return true;
-    }
-    const shift = this.#shifts[last]! + 1;
-    this.#lastRun += 1;
-    if (this.#lastRun - this.#firstRun >= RUNS) this.#firstRun += 1;
-    this.#starts[this.#lastRun % RUNS] = index + 1;
-    this.#shifts[this.#lastRun % RUNS] = shift;
+    this.#closeGap(index, 1);
     return true;
+  }
+
+  /**
+   * Declares that nothing between the newest packet and `index` will come any more, because the hole is too long to be
+   * repaired or the sender began anew. One missing packet is left of it: decoders must see that something is lost.
+   */
+  skipTo(index: number): void {
+    const skipped = index - this.#highest - 2;
+    if (this.#highest !== NONE && skipped > 0) this.#closeGap(index - 1, skipped);
   }
 
   /**
@@ -57,6 +54,18 @@ export class SequenceRewriter {
       if (index >= this.#starts[run % RUNS]!) return index < this.#endOf(run) ? index : NONE;
     }
     return NONE;
+  }
+
+  /** The `count` packets up to `last` are not forwarded. */
+  #closeGap(last: number, count: number): void {
+    this.#highest = last;
+    const run = this.#lastRun % RUNS;
+    const shift = this.#shifts[run]! + count;
+    // The neighbour of the last gap: the same one grows.
+    if (this.#starts[run] !== last - count + 1 || this.#lastRun === this.#firstRun) this.#lastRun += 1;
+    if (this.#lastRun - this.#firstRun >= RUNS) this.#firstRun += 1;
+    this.#starts[this.#lastRun % RUNS] = last + 1;
+    this.#shifts[this.#lastRun % RUNS] = shift;
   }
 
   #runOf(index: number): number {

@@ -93,6 +93,22 @@ describe('SequenceRewriter', () => {
     expect(rewriter.map(11)).toBe(11);
   });
 
+  it('leaves one missing packet of a hole that is given up, and maps back around it', () => {
+    const rewriter = new SequenceRewriter();
+    expect(rewriter.map(100)).toBe(100);
+    rewriter.skipTo(40_000);
+    expect(rewriter.map(40_000)).toBe(102);
+    expect(rewriter.map(39_999)).toBe(-1);
+    expect(rewriter.map(101)).toBe(101);
+    expect(rewriter.drop(40_001)).toBe(true);
+    rewriter.skipTo(90_000);
+    expect(rewriter.map(90_000)).toBe(104);
+    expect([100, 101, 102, 104].map((outgoing) => rewriter.sourceOf(outgoing))).toEqual([100, 101, 40_000, 90_000]);
+    rewriter.skipTo(90_001);
+    rewriter.skipTo(90_002);
+    expect(rewriter.map(90_002)).toBe(106);
+  });
+
   it('forgets the oldest gaps and maps nothing wrongly because of it', () => {
     const rewriter = new SequenceRewriter();
     for (let index = 0; index < 2000; index += 2) {
