@@ -48,12 +48,14 @@ export class TimestampUnwrapper {
 
   /** May step backwards (B-frames, reordering), and below 0 only around the very first value. */
   unwrap(timestamp: number): number {
-    if (Number.isNaN(this.#last)) {
-      this.#last = timestamp;
-    } else {
-      // `| 0` makes the difference signed and modular; `%` keeps the low 32 bits of values beyond 2^32.
-      this.#last += (timestamp - (this.#last % 0x1_0000_0000)) | 0;
-    }
+    this.#last = this.near(timestamp);
     return this.#last;
+  }
+
+  /** As `unwrap`, but the value is not the one that the next is measured by. For times that are not those of media. */
+  near(timestamp: number): number {
+    if (Number.isNaN(this.#last)) return timestamp;
+    // `| 0` makes the difference signed and modular; `%` keeps the low 32 bits of values beyond 2^32.
+    return this.#last + ((timestamp - (this.#last % 0x1_0000_0000)) | 0);
   }
 }

@@ -63,6 +63,17 @@ describe('timestamp unwrapping', () => {
   });
 });
 
+describe('a timestamp near the last one', () => {
+  it('does not move what the next one is measured by', () => {
+    const unwrapper = new TimestampUnwrapper();
+    expect(unwrapper.near(7)).toBe(7);
+    unwrapper.unwrap(0xffff_fff0);
+    expect(unwrapper.near(0x10)).toBe(0x1_0000_0010);
+    expect(unwrapper.near(0x7fff_fff1)).toBe(0x7fff_fff1);
+    expect(unwrapper.unwrap(0x10)).toBe(0x1_0000_0010);
+  });
+});
+
 describe('NTP time', () => {
   it('is seconds since 1900 and a binary fraction', () => {
     expect(usToNtp(unixMsToNtpUs(0))).toEqual({ seconds: 2_208_988_800, fraction: 0 });
