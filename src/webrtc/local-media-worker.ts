@@ -79,11 +79,10 @@ export class LocalMediaWorker implements MediaWorker {
     const source = this.#publishers.get(request.streamId);
     if (!source) throw new AppError('STREAM_NOT_FOUND', `no stream with id "${request.streamId}"`);
     const { clock, host, randomBelow } = this.#options;
-    const plan = negotiatePlay(
-      parseOffer(request.offerSdp),
-      source.plan,
-      { mediaSessionId: request.sessionId, createdMs: clock.nowMs() },
-    );
+    const plan = negotiatePlay(parseOffer(request.offerSdp), source.playSource, {
+      mediaSessionId: request.sessionId,
+      createdMs: clock.nowMs(),
+    });
     const { sessionId } = request;
     const player = new PlayerSession({
       id: sessionId,
@@ -95,17 +94,16 @@ export class LocalMediaWorker implements MediaWorker {
       clock,
       randomBelow,
       events: {
-        onConnected: () => this.#listener({ type: 'connected', sessionId }),
-        onMediaStarted: () => this.#listener({ type: 'mediaStarted', sessionId }),
+        onConnected: () => this.#emit({ type: 'connected', sessionId }),
+        onMediaStarted: () => this.#emit({ type: 'mediaStarted', sessionId }),
         onNotEnoughBandwidth: (bitrateBps, availableBps) =>
-          this.#listener({ type: 'notEnoughBandwidth', sessionId, bitrateBps, availableBps }),
+          this.#emit({ type: 'notEnoughBandwidth', sessionId, bitrateBps, availableBps }),
         onEnded: (reason) => {
           this.#players.delete(sessionId);
-          this.#listener({ type: 'ended', sessionId, reason });
+          this.#emit({ type: 'ended', sessionId, reason });
         },
       },
     });
-    source.players.add(player);
     this.#players.set(sessionId, player);
     return {
       answerSdp: writePlayAnswer(plan, player.locals, player.ssrcs),
@@ -154,17 +152,16 @@ export class LocalMediaWorker implements MediaWorker {
       logger,
       randomBelow,
       events: {
-        onConnected: () => this.#listener({ type: 'connected', sessionId }),
-        onMediaStarted: () => this.#listener({ type: 'mediaStarted', sessionId }),
-        onSize: (width, height) => this.#listener({ type: 'videoFormat', streamId, width, height }),
-        onFrame: (frame) => this.#listener({ type: 'frame', streamId, frame }),
-        onFramesLost: () => this.#listener({ type: 'framesLost', streamId }),
-        onSenderReport: (kind, ntpUs, rtpTime) =>
-          this.#listener({ type: 'senderReport', streamId, kind, ntpUs, rtpTime }),
+        onConnected: () => this.#emit({ type: 'connected', sessionId }),
+        onMediaStarted: () => this.#emit({ type: 'mediaStarted', sessionId }),
+        onSize: (width, height) => this.#emit({ type: 'videoFormat', streamId, width, height }),
+        onFrame: (frame) => this.#emit({ type: 'frame', streamId, frame }),
+        onFramesLost: () => this.#emit({ type: 'framesLost', streamId }),
+        onSenderReport: (kind, ntpUs, rtpTime) => this.#emit({ type: 'senderReport', streamId, kind, ntpUs, rtpTime }),
         onEnded: (reason) => {
           this.#publishers.delete(sessionId);
           this.#updateTicks();
-          this.#listener({ type: 'ended', sessionId, reason });
+          this.#emit({ type: 'ended', sessionId, reason });
         },
       },
     });
@@ -190,7 +187,7 @@ export class LocalMediaWorker implements MediaWorker {
 
   #poll(): void {
     const nowUs = this.#options.clock.monotonicUs();
-    for (const publisher of this.#publishers.values()) publisher.poll(nowUs);
+    for (const [sessionId, publisher] of this.#publishers) this.#guard(sessionId, () => publisher.poll(nowUs));
   }
 
   #second(): void {
@@ -198,12 +195,31 @@ export class LocalMediaWorker implements MediaWorker {
     const intervalUs = Math.max(1, nowUs - this.#lastSecondUs);
     this.#lastSecondUs = nowUs;
     for (const [sessionId, publisher] of this.#publishers) {
-      const rate = publisher.secondTick(nowUs, intervalUs);
-      if (rate) this.#listener({ type: 'rate', sessionId, direction: 'inbound', rate });
+      const rate = this.#guard(sessionId, () => publisher.secondTick(nowUs, intervalUs));
+      if (rate) this.#emit({ type: 'rate', sessionId, direction: 'inbound', rate });
     }
     for (const [sessionId, player] of this.#players) {
-      const rate = player.rate(intervalUs);
-      if (rate) this.#listener({ type: 'rate', sessionId, direction: 'outbound', rate });
+      const rate = this.#guard(sessionId, () => player.secondTick(nowUs, intervalUs));
+      if (rate) this.#emit({ type: 'rate', sessionId, direction: 'outbound', rate });
+    }
+  }
+
+  /** An error that one session sets off in a timer must not reach the others, nor end the process. */
+  #guard<T>(sessionId: string, work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#options.logger.error({ error, mediaSessionId: sessionId }, 'a media session set off an error');
+      return undefined;
+    }
+  }
+
+  /** Control has its own errors; the media path goes on. */
+  #emit(event: MediaEvent): void {
+    try {
+      this.#listener(event);
+    } catch (error) {
+      this.#options.logger.error({ error, event: event.type }, 'a listener of media events failed');
     }
   }
 }

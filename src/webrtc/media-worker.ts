@@ -19,7 +19,7 @@ export interface MediaWorker {
   close(sessionId: string): void;
   /** Asks the source for a keyframe; coalesced so that a source never sees more than one request per 500 ms. */
   requestKeyframe(streamId: string): void;
-  /** While wanted, `frame` and `senderReport` events are emitted for this stream; replays the cached GOP first. */
+  /** While wanted, `frame` and `senderReport` events are emitted for this stream, beginning with the cached GOP. */
   setFramesWanted(streamId: string, wanted: boolean): void;
   /** The listener for all events. Set once, before the first command. */
   onEvent(listener: (event: MediaEvent) => void): void;
@@ -81,12 +81,16 @@ export interface RtpFrame {
   readonly data: Buffer;
 }
 
+/** What flowed in the last second. */
 export interface VideoRate {
+  /** Bits of RTP payload: without headers, padding and retransmissions. A packet that came as a retransmission counts once. */
   readonly videoRateBps: number;
   readonly fps: number;
-  /** Counts since the session began, as WCS reports them. */
+  /** Packets asked for again, since the session began: by us of a publisher, by a player of us. */
   readonly nack: number;
+  /** Keyframe requests since the session began, to a publisher or from a player. */
   readonly pli: number;
+  /** Since the session began, repaired ones not counted for a publisher. */
   readonly lostPackets: number;
   readonly width: number;
   readonly height: number;

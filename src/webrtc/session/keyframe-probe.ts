@@ -1,3 +1,4 @@
+import { ProtocolError } from '../../domain/errors.ts';
 import type { VideoCodec } from '../../domain/media.ts';
 import { isH264KeyframeStart } from '../../protocol/h264/keyframe-start.ts';
 import { NAL_SPS, NAL_STAP_A } from '../../protocol/h264/nal.ts';
@@ -39,8 +40,18 @@ class H264Probe implements KeyframeProbe {
     const sps = findSps(packet, start, end);
     if (!sps || sps.equals(this.#lastSps)) return undefined;
     this.#lastSps = Buffer.from(sps);
+    return readSize(sps);
+  }
+}
+
+/** An SPS that cannot be read says nothing; the packet is forwarded all the same. */
+function readSize(sps: Buffer): PictureSize | undefined {
+  try {
     const { width, height } = parseSps(sps);
     return { width, height };
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
   }
 }
 

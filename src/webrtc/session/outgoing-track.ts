@@ -9,6 +9,11 @@ export interface OutgoingTrackOptions {
 }
 
 const NONE = -1;
+/**
+ * Packets before the first one that a new viewer still gets: where a keyframe's first packet comes late, the viewer has begun
+ * with the second one and needs the parameter sets of the first.
+ */
+const REORDERED_PACKETS = 3;
 
 /**
  * How the packets of one stream's track appear to one viewer: a constant distance between the stream's packet index and the
@@ -49,7 +54,9 @@ export class OutgoingTrack {
   start(streamIndex: number): void {
     this.#live = true;
     this.#distance = streamIndex - this.#nextIndex;
-    this.#runStart = streamIndex;
+    // Later runs leave no room: there would be holes in the viewer's sequence numbers.
+    const isFirst = this.#highestSent === NONE;
+    this.#runStart = isFirst ? streamIndex - Math.min(REORDERED_PACKETS, this.#nextIndex) : streamIndex;
     this.#replayEnd = NONE;
   }
 

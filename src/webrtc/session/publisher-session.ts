@@ -1,6 +1,6 @@
+import { CoalescedRequests } from '../../domain/coalesced-requests.ts';
 import type { Clock } from '../../domain/clock.ts';
 import type { Logger } from '../../domain/logger.ts';
-import { ProtocolError } from '../../domain/errors.ts';
 import { transportSequence } from '../../protocol/rtp/header-extension.ts';
 import { rtpPayloadType, rtpSsrc } from '../../protocol/rtp/packet.ts';
 import { buildReceiverReport, buildRemb } from '../../protocol/rtp/rtcp-build.ts';
@@ -10,11 +10,11 @@ import type { LocalTransport } from '../../protocol/sdp/transport.ts';
 import type { MediaEndReason, RtpFrame, VideoRate } from '../media-worker.ts';
 import type { PeerHost } from '../peer.ts';
 import { TwccRecorder } from '../receive/twcc-recorder.ts';
-import { Burst, type ForwardTurn } from './forward-turn.ts';
+import { Audience } from './audience.ts';
+import type { ForwardTurn } from './forward-turn.ts';
 import { IncomingTrack } from './incoming-track.ts';
-import { KeyframeRequests } from './keyframe-requests.ts';
-import type { PlayerSession } from './player-session.ts';
-import { SecureTransport } from './secure-transport.ts';
+import type { MediaSource, SourcePlayer } from './media-source.ts';
+import { openTransports, type SecureTransport } from './secure-transport.ts';
 
 export interface PublisherEvents {
   onConnected(): void;
@@ -43,30 +43,35 @@ export interface PublisherOptions {
 const DEFAULT_REMB_BPS = 5_000_000;
 /** A publisher that is connected and sends nothing at all for this long is gone in all but name. */
 const RTP_ACTIVITY_TIMEOUT_US = 30_000_000;
+/** A keyframe request, or the keyframe, was lost when nothing has come for so long. */
+const KEYFRAME_OVERDUE_US = 900_000;
+const MAX_SSRCS = 16;
 
 /** A transport with the tracks that travel on it. */
 interface Lane {
   readonly transport: SecureTransport;
+  readonly tracks: readonly IncomingTrack[];
   readonly twcc: TwccRecorder | undefined;
   readonly twccExtensionId: number;
   /** By SSRC of media and retransmissions; filled from the offer or from the first packets. */
-  readonly bySsrc: Map<number, { readonly track: IncomingTrack; readonly isRtx: boolean }>;
+  readonly bySsrc: Map<number, KnownSsrc>;
 }
 
-const MAX_SSRCS = 16;
+interface KnownSsrc {
+  readonly track: IncomingTrack;
+  readonly isRtx: boolean;
+}
 
 /** One publisher: receives, repairs and reports its tracks and hands each packet once to the fan-out. */
-export class PublisherSession {
+export class PublisherSession implements MediaSource {
   readonly id: string;
-  readonly plan: PublishPlan;
   readonly video: IncomingTrack | undefined;
   readonly audio: IncomingTrack | undefined;
-  readonly players = new Set<PlayerSession>();
   size = { width: 0, height: 0 };
   readonly #options: PublisherOptions;
-  readonly #lanes: Lane[];
-  readonly #burst = new Burst();
-  readonly #keyframes: KeyframeRequests;
+  readonly #audience: Audience;
+  readonly #lanes: readonly Lane[];
+  readonly #keyframes: CoalescedRequests;
   readonly #senderSsrc: number;
   #connectedTransports = 0;
   #ended = false;
@@ -75,49 +80,34 @@ export class PublisherSession {
   #bytesBefore = 0;
   #framesBefore = 0;
 
+  /** Throws what `createPeer` throws; nothing is left behind then. */
   constructor(options: PublisherOptions) {
     this.id = options.id;
-    this.plan = options.plan;
     this.#options = options;
+    this.#audience = new Audience(options.turn);
     this.#lastRtpUs = options.clock.monotonicUs();
     this.#senderSsrc = 1 + options.randomBelow(0xffff_fffe);
     this.video = this.#track('video', options.plan.video);
     this.audio = this.#track('audio', options.plan.audio);
-    this.#keyframes = new KeyframeRequests(options.clock, () => this.#sendKeyframeRequest());
-    this.#lanes = options.plan.transports.map((remote, index) => {
-      const tracks = this.#tracks().filter(({ plan }) => plan.transportIndex === index);
-      const extensionId = tracks.find(({ plan }) => plan.transportCcExtensionId !== undefined)?.plan
-        .transportCcExtensionId;
-      const lane: Lane = {
-        transport: new SecureTransport(options.host, {
-          id: index === 0 ? options.id : `${options.id}#${index}`,
-          remote,
-          transport: options.transport,
-          // With Node 24 a GCM cipher object for each packet costs four times what the kept AES-CM one does (scripts/bench/srtp.ts).
-          srtpProfiles: ['AES_CM_128_HMAC_SHA1_80', 'AEAD_AES_128_GCM'],
-          onConnected: () => this.#transportConnected(),
-          onRtp: (packet) => this.#rtp(this.#lanes[index]!, tracks, packet),
-          onRtcp: (compound) => this.#rtcp(compound),
-          onEnded: (reason) => this.#end(reason),
-        }),
-        twcc: extensionId === undefined ? undefined : new TwccRecorder(this.#senderSsrc),
-        twccExtensionId: extensionId ?? 0,
-        bySsrc: new Map(),
-      };
-      for (const track of tracks) {
-        if (track.plan.ssrc !== undefined) lane.bySsrc.set(track.plan.ssrc, { track, isRtx: false });
-        if (track.plan.rtxSsrc !== undefined) lane.bySsrc.set(track.plan.rtxSsrc, { track, isRtx: true });
-      }
-      return lane;
-    });
+    this.#keyframes = new CoalescedRequests(options.clock, () => this.#sendKeyframeRequest());
+    const transports = openTransports(options.host, options.id, options.plan.transports, (index) => ({
+      transport: options.transport,
+      // With Node 24 a GCM cipher object for each packet costs four times what the kept AES-CM one does (scripts/bench/srtp.ts).
+      srtpProfiles: ['AES_CM_128_HMAC_SHA1_80', 'AEAD_AES_128_GCM'],
+      onConnected: () => this.#transportConnected(),
+      onRtp: (packet) => this.#rtp(this.#lanes[index]!, packet),
+      onRtcp: (compound) => this.#rtcp(this.#lanes[index]!, compound),
+      onEnded: (reason) => this.#end(reason),
+    }));
+    this.#lanes = transports.map((transport, index) => this.#lane(transport, index));
+  }
+
+  get playSource(): PublishPlan {
+    return this.#options.plan;
   }
 
   get locals(): LocalTransport[] {
     return this.#lanes.map(({ transport }) => transport.local);
-  }
-
-  get ended(): boolean {
-    return this.#ended;
   }
 
   requestKeyframe(): void {
@@ -128,24 +118,25 @@ export class PublisherSession {
     for (const track of this.#tracks()) track.setFramesWanted(wanted);
   }
 
-  /** What waits for the end of this turn goes out first, so that the player can continue from the packet store. */
-  addPlayer(player: PlayerSession): void {
-    this.#options.turn.flush();
-    this.#burst.receivers.add(player);
+  attach(player: SourcePlayer): void {
+    this.#audience.attach(player);
   }
 
-  removePlayer(player: PlayerSession): void {
-    this.#burst.receivers.delete(player);
-    this.players.delete(player);
+  join(player: SourcePlayer): void {
+    this.#audience.join(player);
+  }
+
+  detach(player: SourcePlayer): void {
+    this.#audience.detach(player);
   }
 
   /** Every 10 ms: repairs and congestion feedback. */
   poll(nowUs: number): void {
-    for (const track of this.#tracks()) {
-      const feedback = this.#guard(() => track.poll(nowUs));
-      if (feedback) this.#transportOf(track).sendRtcp(feedback);
-    }
-    for (const { transport, twcc } of this.#lanes) {
+    for (const { transport, tracks, twcc } of this.#lanes) {
+      for (const track of tracks) {
+        const feedback = track.poll(nowUs);
+        if (feedback) transport.sendRtcp(feedback);
+      }
       for (const message of twcc?.poll(nowUs) ?? []) transport.sendRtcp(message);
     }
   }
@@ -157,20 +148,16 @@ export class PublisherSession {
       this.#end('rtp_activity');
       return undefined;
     }
-    for (const [index, { transport, twcc }] of this.#lanes.entries()) {
-      const tracks = this.#tracks().filter(({ plan }) => plan.transportIndex === index);
-      const reports = tracks.flatMap((track) => track.reportBlock(nowUs) ?? []);
-      if (reports.length === 0) continue;
-      transport.sendRtcp(buildReceiverReport(this.#senderSsrc, reports));
-      const video = tracks.find(({ kind, plan }) => kind === 'video' && plan.feedback.googRemb);
-      if (video && !twcc) transport.sendRtcp(this.#remb(video));
-    }
+    for (const lane of this.#lanes) this.#report(lane, nowUs);
     const { video } = this;
     if (!video) return undefined;
-    const videoRateBps = Math.round(((video.bytes - this.#bytesBefore) * 8_000_000) / intervalUs);
+    const videoRateBps = Math.round(((video.payloadBytes - this.#bytesBefore) * 8_000_000) / intervalUs);
     const fps = Math.round(((video.frames - this.#framesBefore) * 1_000_000) / intervalUs);
-    this.#bytesBefore = video.bytes;
+    this.#bytesBefore = video.payloadBytes;
     this.#framesBefore = video.frames;
+    // While the sender sends anything at all it can be asked again.
+    const isOverdue = video.isKeyframeDue && nowUs - this.#keyframes.lastSentUs >= KEYFRAME_OVERDUE_US;
+    if (isOverdue && videoRateBps > 0) this.requestKeyframe();
     const { nacksSent: nack, keyframeRequestsSent: pli, lostPackets } = video;
     return { videoRateBps, fps, nack, pli, lostPackets, ...this.size };
   }
@@ -179,52 +166,80 @@ export class PublisherSession {
     this.#end(reason);
   }
 
+  #lane(transport: SecureTransport, index: number): Lane {
+    const tracks = this.#tracks().filter(({ plan }) => plan.transportIndex === index);
+    const extensionId = tracks.map(({ plan }) => plan.transportCcExtensionId).find((id) => id !== undefined);
+    const bySsrc = new Map<number, KnownSsrc>();
+    for (const track of tracks) {
+      const { ssrc, rtxSsrc } = track.plan;
+      if (ssrc !== undefined) bySsrc.set(ssrc, { track, isRtx: false });
+      if (rtxSsrc !== undefined) bySsrc.set(rtxSsrc, { track, isRtx: true });
+    }
+    return {
+      transport,
+      tracks,
+      twcc: extensionId === undefined ? undefined : new TwccRecorder(this.#senderSsrc),
+      twccExtensionId: extensionId ?? 0,
+      bySsrc,
+    };
+  }
+
   #transportConnected(): void {
     if (++this.#connectedTransports < this.#lanes.length) return;
     this.#lastRtpUs = this.#options.clock.monotonicUs();
     this.#options.events.onConnected();
   }
 
-  #rtp(lane: Lane, tracks: readonly IncomingTrack[], packet: Buffer): void {
+  #rtp(lane: Lane, packet: Buffer): void {
     const nowUs = this.#options.clock.monotonicUs();
     this.#lastRtpUs = nowUs;
     const ssrc = rtpSsrc(packet);
-    const known = lane.bySsrc.get(ssrc) ?? this.#learn(lane, tracks, packet, ssrc);
     if (lane.twcc) {
       const sequence = transportSequence(packet, lane.twccExtensionId);
       if (sequence >= 0) lane.twcc.received(sequence, ssrc, nowUs);
     }
-    if (!known) return;
-    this.#guard(() => (known.isRtx ? known.track.receiveRtx(packet, nowUs) : known.track.receive(packet, nowUs)));
+    const known = lane.bySsrc.get(ssrc) ?? this.#learn(lane, packet, ssrc, nowUs);
+    if (known?.isRtx) known.track.receiveRtx(packet, nowUs);
+    else known?.track.receive(packet, nowUs);
   }
 
-  /** An SSRC that the offer did not announce belongs to the track of its payload type. */
-  #learn(lane: Lane, tracks: readonly IncomingTrack[], packet: Buffer, ssrc: number) {
-    if (lane.bySsrc.size >= MAX_SSRCS) return undefined;
+  /** An SSRC that the offer did not announce belongs to the track of its payload type, unless that has one that is alive. */
+  #learn(lane: Lane, packet: Buffer, ssrc: number, nowUs: number): KnownSsrc | undefined {
     const payloadType = rtpPayloadType(packet);
-    for (const track of tracks) {
+    for (const track of lane.tracks) {
       const isRtx = track.plan.rtxPayloadType === payloadType;
       if (!isRtx && track.plan.payloadType !== payloadType) continue;
       if (!isRtx) {
-        if (track.ssrc >= 0) return undefined;
-        track.ssrc = ssrc;
+        const before = track.ssrc;
+        if (!track.switchTo(ssrc, nowUs)) return undefined;
+        lane.bySsrc.delete(before);
       }
-      const entry = { track, isRtx };
-      lane.bySsrc.set(ssrc, entry);
-      return entry;
+      if (lane.bySsrc.size >= MAX_SSRCS) return undefined;
+      const known = { track, isRtx };
+      lane.bySsrc.set(ssrc, known);
+      return known;
     }
     return undefined;
   }
 
-  #rtcp(compound: Buffer): void {
+  #rtcp(lane: Lane, compound: Buffer): void {
     const nowUs = this.#options.clock.monotonicUs();
     for (const packet of parseRtcp(compound)) {
-      if (packet.type !== 'sr') continue;
-      const track = this.#tracks().find(({ ssrc }) => ssrc === packet.ssrc);
-      if (!track) continue;
-      track.receiveSenderReport(packet, nowUs);
-      for (const player of this.players) player.relaySenderReport(track, packet);
+      if (packet.type === 'bye') {
+        for (const track of lane.tracks) if (packet.ssrcs.includes(track.ssrc)) track.receiveGoodbye();
+      } else if (packet.type === 'sr') {
+        const track = lane.tracks.find(({ ssrc }) => ssrc === packet.ssrc);
+        if (track?.receiveSenderReport(packet, nowUs)) this.#audience.relaySenderReport(track.kind, packet);
+      }
     }
+  }
+
+  #report({ transport, tracks, twcc }: Lane, nowUs: number): void {
+    const reports = tracks.flatMap((track) => track.reportBlock(nowUs) ?? []);
+    if (reports.length === 0) return;
+    transport.sendRtcp(buildReceiverReport(this.#senderSsrc, reports));
+    const video = tracks.find(({ kind, plan }) => kind === 'video' && plan.feedback.googRemb);
+    if (video && video.ssrc >= 0 && !twcc) transport.sendRtcp(this.#remb(video));
   }
 
   #remb(video: IncomingTrack): Buffer {
@@ -234,14 +249,13 @@ export class PublisherSession {
   }
 
   #sendKeyframeRequest(): void {
-    if (!this.video || this.#ended) return;
-    const request = this.video.keyframeRequest();
-    if (request) this.#transportOf(this.video).sendRtcp(request);
+    const request = this.#ended ? undefined : this.video?.keyframeRequest();
+    if (request) this.#lanes[this.video!.plan.transportIndex]!.transport.sendRtcp(request);
   }
 
   #track(kind: 'video' | 'audio', plan: PublishTrack | undefined): IncomingTrack | undefined {
     if (!plan) return undefined;
-    const { turn, events } = this.#options;
+    const { events, logger } = this.#options;
     return new IncomingTrack(kind, plan, this.#senderSsrc, {
       onPacket: (packet, start, end, index, startsKeyframe) => {
         if (startsKeyframe) this.#keyframes.satisfied();
@@ -249,7 +263,7 @@ export class PublisherSession {
           this.#mediaStarted = true;
           events.onMediaStarted();
         }
-        turn.add(this.#burst, kind, packet, start, end, index, startsKeyframe);
+        this.#audience.forward(kind, packet, start, end, index, startsKeyframe);
       },
       onSize: (width, height) => {
         if (width === this.size.width && height === this.size.height) return;
@@ -259,39 +273,24 @@ export class PublisherSession {
       onFrame: (frame) => events.onFrame(frame),
       onKeyframeNeeded: () => this.requestKeyframe(),
       onFramesLost: () => events.onFramesLost(),
+      onMalformed: ({ code, message }) => {
+        logger.warn({ mediaSessionId: this.id, code }, `publisher sent media that cannot be read: ${message}`);
+        events.onFramesLost();
+      },
       onSenderReport: (ntpUs, rtpTime) => events.onSenderReport(kind, ntpUs, rtpTime),
     });
-  }
-
-  /** What a publisher's bytes break ends in its own log line, never beyond this session. */
-  #guard<T>(work: () => T): T | undefined {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#options.logger.warn(
-        { mediaSessionId: this.id, code: error.code },
-        `publisher sent media that cannot be read: ${error.message}`,
-      );
-      this.requestKeyframe();
-      return undefined;
-    }
   }
 
   #end(reason: MediaEndReason): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#keyframes.close();
-    for (const player of this.players) player.close('source_ended');
+    this.#audience.end();
     for (const { transport } of this.#lanes) transport.close();
     this.#options.events.onEnded(reason);
   }
 
   #tracks(): IncomingTrack[] {
     return [this.audio, this.video].filter((track) => track !== undefined);
-  }
-
-  #transportOf(track: IncomingTrack): SecureTransport {
-    return this.#lanes[track.plan.transportIndex]!.transport;
   }
 }

@@ -5,7 +5,7 @@ import { createSrtpReceiver } from '../srtp/receiver.ts';
 import { createSrtpSender } from '../srtp/sender.ts';
 import type { SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender } from '../srtp/srtp.ts';
 
-export interface SecureTransportOptions {
+interface SecureTransportOptions {
   readonly id: string;
   readonly remote: RemoteTransport;
   readonly transport: 'UDP' | 'TCP';
@@ -69,5 +69,33 @@ export class SecureTransport {
 
   close(): void {
     this.#peer.close();
+  }
+}
+
+/**
+ * One transport for each of `remotes`, that is one, or one for each section of an offer without BUNDLE. Throws what
+ * `createPeer` throws, and leaves no transport open then and tells nobody.
+ */
+export function openTransports(
+  host: PeerHost,
+  id: string,
+  remotes: readonly RemoteTransport[],
+  optionsOf: (index: number) => Omit<SecureTransportOptions, 'id' | 'remote'>,
+): SecureTransport[] {
+  const opened: SecureTransport[] = [];
+  let isGivenUp = false;
+  try {
+    for (const [index, remote] of remotes.entries()) {
+      const options = optionsOf(index);
+      const onEnded = (reason: PeerEndReason) => {
+        if (!isGivenUp) options.onEnded(reason);
+      };
+      opened.push(new SecureTransport(host, { ...options, id: index === 0 ? id : `${id}#${index}`, remote, onEnded }));
+    }
+    return opened;
+  } catch (error) {
+    isGivenUp = true;
+    for (const transport of opened) transport.close();
+    throw error;
   }
 }

@@ -11,7 +11,17 @@ describe('an outgoing track', () => {
     out.start(70_000);
     expect(out.indexFor(70_000)).toBe(100);
     expect(out.indexFor(70_005)).toBe(105);
-    expect(out.indexFor(69_999)).toBe(-1);
+  });
+
+  it('has room for the three packets before its first one, which may come late, but never below sequence number 0', () => {
+    const out = track(100);
+    out.start(70_000);
+    expect(out.indexFor(69_997)).toBe(97);
+    expect(out.indexFor(69_996)).toBe(-1);
+    const atZero = track(1);
+    atZero.start(70_000);
+    expect(atZero.indexFor(69_999)).toBe(0);
+    expect(atZero.indexFor(69_998)).toBe(-1);
   });
 
   it('finds the stream index of a sequence number that is asked for again, across the 16-bit wrap', () => {
@@ -35,6 +45,7 @@ describe('an outgoing track', () => {
     out.sent(900, 10, false);
     expect(out.streamIndexOf(20)).toBe(900);
     expect(out.streamIndexOf(19)).toBe(-1);
+    expect(out.indexFor(899)).toBe(-1);
   });
 
   it('quickens a replayed GOP so that it ends at the present time, in order', () => {
