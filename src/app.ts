@@ -157,8 +157,8 @@ async function build(
     clock,
     logger,
     startTimeoutMs: config.stream_start_timeout_ms,
-    sendInboundRates: config.inbound_video_rate_stat_send_interval > 0,
-    sendOutboundRates: config.outbound_video_rate_stat_send_interval > 0,
+    inboundRateIntervalS: config.inbound_video_rate_stat_send_interval,
+    outboundRateIntervalS: config.outbound_video_rate_stat_send_interval,
   });
   const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
   const publishers = new WebrtcPublishers({ hub, worker, clock, logger });

@@ -23,6 +23,8 @@ export interface StreamRecord {
   height: number;
   audioState: MuteState | undefined;
   videoState: MuteState | undefined;
+  /** Rates that the worker has given, one a second. */
+  rates: number;
   /** Only of a player: the stream it plays. */
   source: StreamRecord | undefined;
   /** Only of a publisher. */
@@ -95,6 +97,7 @@ function blankRecord(session: ClientSession, request: PublishStreamRequest | Pla
     height: 0,
     audioState: undefined,
     videoState: undefined,
+    rates: 0,
     source: undefined,
     players: new Set<StreamRecord>(),
   };

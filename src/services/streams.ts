@@ -32,9 +32,9 @@ export interface StreamsOptions {
   /** From the request to PUBLISHING or PLAYING; after it the stream is FAILED. */
   readonly startTimeoutMs?: number;
   readonly maxStreamsPerSession?: number;
-  /** Whether publishers get `inboundVideoRate` and players `outboundVideoRate`, once a second. */
-  readonly sendInboundRates: boolean;
-  readonly sendOutboundRates: boolean;
+  /** Seconds between two `inboundVideoRate` to a publisher and two `outboundVideoRate` to a player; 0 = none. */
+  readonly inboundRateIntervalS: number;
+  readonly outboundRateIntervalS: number;
 }
 
 /** A publisher has reached PUBLISHING. `rtmpUrl` may carry secrets. */
@@ -326,9 +326,11 @@ export class Streams {
 
   /** Not before PUBLISHING or PLAYING: the SDK throws when a rate comes before its peer connection exists. */
   #sendRate(stream: StreamRecord, { direction, rate }: Extract<MediaEvent, { type: 'rate' }>): void {
-    const { sendInboundRates, sendOutboundRates } = this.#options;
+    const { inboundRateIntervalS, outboundRateIntervalS } = this.#options;
     if (stream.status === 'PENDING' || stream.published !== (direction === 'inbound')) return;
-    if (!(stream.published ? sendInboundRates : sendOutboundRates)) return;
+    stream.rates += 1;
+    const intervalS = stream.published ? inboundRateIntervalS : outboundRateIntervalS;
+    if (intervalS === 0 || stream.rates % intervalS !== 0) return;
     const { videoRateBps: videoRate, ...counts } = rate;
     const { session, mediaSessionId } = stream;
     const name = stream.published ? 'inboundVideoRate' : 'outboundVideoRate';

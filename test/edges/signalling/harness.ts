@@ -21,9 +21,9 @@ export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
 /** The signalling edge on port 0 with its real services, on a manual clock, over a fake media worker. */
 export async function startHarness(
-  options: Partial<SignallingOptions> & { access?: Access; sendRates?: boolean; maxStreamsPerSession?: number } = {},
+  options: Partial<SignallingOptions> & { access?: Access; rateIntervalS?: number; maxStreamsPerSession?: number } = {},
 ) {
-  const { access, sendRates = false, maxStreamsPerSession, ...signallingOptions } = options;
+  const { access, rateIntervalS = 0, maxStreamsPerSession, ...signallingOptions } = options;
   const clock = new ManualClock();
   const worker = new FakeMediaWorker();
   const names = new StreamNames();
@@ -32,8 +32,8 @@ export async function startHarness(
     names,
     clock,
     logger: silentLogger,
-    sendInboundRates: sendRates,
-    sendOutboundRates: sendRates,
+    inboundRateIntervalS: rateIntervalS,
+    outboundRateIntervalS: rateIntervalS,
     ...(maxStreamsPerSession === undefined ? {} : { maxStreamsPerSession }),
   });
   worker.onEvent((event) => streams.onMediaEvent(event));

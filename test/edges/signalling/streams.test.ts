@@ -464,7 +464,7 @@ describe('stream messages', () => {
   });
 
   it('reports rates where configured, in the fields of the seed, to the right side and not before the stream runs', async () => {
-    harness = await startHarness({ sendRates: true });
+    harness = await startHarness({ rateIntervalS: 1 });
     const client = await harness.connect();
     client.send('publishStream', publishRequest('P1'));
     await client.next('setRemoteSDP');
@@ -480,6 +480,16 @@ describe('stream messages', () => {
       `{"message":"inboundVideoRate","data":[{"mediaSessionId":"P1",${fields}}]}`,
       `{"message":"outboundVideoRate","data":[{"mediaSessionId":"V1",${fields}}]}`,
     ]);
+  });
+
+  it('reports every third rate when the interval is three seconds', async () => {
+    harness = await startHarness({ rateIntervalS: 3 });
+    const client = await harness.connect();
+    await publish(client, 'P1');
+    for (let second = 1; second <= 7; second++) {
+      harness.worker.emit({ type: 'rate', sessionId: 'P1', direction: 'inbound', rate: { ...RATE, fps: second } });
+    }
+    expect((await client.flush()).map(({ data }) => (data[0] as { fps: number }).fps)).toEqual([3, 6]);
   });
 
   it('reports no rates unless configured, but always a lack of bandwidth', async () => {
