@@ -32,6 +32,12 @@ export interface PushSessionContext {
 
 /** What waits in user space before the child is held back, so that a stall shows upstream within a moment. */
 const MAX_BACKLOG_BYTES = 256 * 1024;
+/** Answers (pongs, acknowledgements) that a destination leaves unread; one that asks on is only after our memory. */
+const MAX_UNREAD_REPLY_BYTES = 256 * 1024;
+/** Remarks of the destination that are passed on; a server in good order makes one or two. */
+const MAX_STATUS_EVENTS = 32;
+/** A bare demand, then a challenge (see `nextAuthStep`). */
+const MAX_AUTH_STEPS = 2;
 /** For the goodbye to be taken, and for a peer to close after us. */
 const CLOSE_GRACE_MS = 300;
 
@@ -54,6 +60,8 @@ export class PushSession implements GateSession {
   #isChildFinished = false;
   #destination: Destination | undefined;
   #hasAnsweredChallenge = false;
+  #authSteps = 0;
+  #statusEvents = 0;
   #isPublishing = false;
   #isVideoExpected = false;
   #isMediaStarted = false;
@@ -157,6 +165,14 @@ export class PushSession implements GateSession {
         (error: unknown) => void this.#end(endOfError(error, 'connecting')),
       );
     };
+    let unreadReplyBytes = 0;
+    const reply = (bytes: Buffer): void => {
+      if (!socket.writable) return;
+      if (socket.writableLength === 0) unreadReplyBytes = 0;
+      unreadReplyBytes += bytes.length;
+      if (unreadReplyBytes <= MAX_UNREAD_REPLY_BYTES) socket.write(bytes);
+      else fail({ exitClass: 'dest_reset', detail: 'the destination asks and does not read the answers' });
+    };
     const client = new PublishClient(
       {
         target: this.#options.target,
@@ -165,7 +181,7 @@ export class PushSession implements GateSession {
         randomBytes: this.#context.randomBytes,
       },
       {
-        send: (bytes) => void (socket.writable && socket.write(bytes)),
+        send: reply,
         publishing: () => isCurrent() && this.#publishing(),
         status: (status) => isCurrent() && this.#status(status),
         refused: (command, status) => isCurrent() && this.#refused(command, status, reconnect),
@@ -220,7 +236,9 @@ export class PushSession implements GateSession {
   }
 
   #status({ level, code, description }: DestinationStatus): void {
-    this.#options.onEvent({ type: 'status', level, code: this.#mask(code), description: this.#mask(description) });
+    if (++this.#statusEvents > MAX_STATUS_EVENTS) return;
+    const mask = this.#mask;
+    this.#options.onEvent({ type: 'status', level: mask(level), code: mask(code), description: mask(description) });
   }
 
   #refused(command: string, { code, description }: DestinationStatus, reconnect: (query: string) => void): void {
@@ -228,6 +246,9 @@ export class PushSession implements GateSession {
       const { app, credentials } = this.#options.target;
       const nonce = this.#context.randomBytes(4).toString('hex');
       const step = nextAuthStep(description, app, credentials, this.#hasAnsweredChallenge, nonce);
+      if (step?.type === 'retry' && ++this.#authSteps > MAX_AUTH_STEPS) {
+        return void this.#end({ exitClass: 'dest_auth', detail: 'the destination demands authentication without end' });
+      }
       if (step?.type === 'retry') {
         this.#hasAnsweredChallenge = step.query.includes('response=');
         return reconnect(step.query);

@@ -406,6 +406,7 @@ describe('the push gate', () => {
     for (const [userInfo, text] of [
       ['me:pw@', '[ authmod=adobe ] : ?reason=authfailed&opaque=x'],
       ['me:pw@', need],
+      ['me:pw@', '[ code=403 need auth; authmod=adobe ]'],
       ['', '[ code=403 need auth; authmod=adobe ]'],
     ]) {
       const server = await destination((command, peer) => {
@@ -462,6 +463,34 @@ describe('the push gate', () => {
       () => expect(server.peers[0]!.messages.filter(({ kind }) => kind === 'video')).toHaveLength(400),
       10_000,
     );
+  });
+
+  it('cuts off a destination that asks without end and reads no answer', async () => {
+    const server = await destination();
+    const push = await start(server.url);
+    await push.childPublishing();
+    const { socket, send } = server.peers[0]!;
+    socket.pause();
+    const flood = setInterval(() => {
+      for (let count = 0; count < 5000; count++) send({ kind: 'userControl', event: 6, value: count });
+    }, 1);
+    cleanups.push(() => clearInterval(flood));
+    expect(await push.ended()).toEqual({
+      exitClass: 'dest_reset',
+      detail: 'the destination asks and does not read the answers',
+    });
+  });
+
+  it('passes on a bounded number of remarks, each masked and short', async () => {
+    const server = await destination();
+    const push = await start(server.url);
+    await push.childPublishing();
+    for (let count = 0; count < 1000; count++) server.peers[0]!.status(`secretkey ${'x'.repeat(500)}`, 'Some.Code');
+    server.peers[0]!.socket.end();
+    await push.ended();
+    const levels = push.events.flatMap((event) => (event.type === 'status' ? [event.level] : []));
+    expect(levels).toHaveLength(32);
+    expect(levels[0]).toMatch(/^\*{3} x{190,200}…$/);
   });
 
   it('calls a child that leaves without a word crashed, and says goodbye for it', async () => {
