@@ -36,15 +36,7 @@ const CLASSES: readonly { readonly cidr: Cidr; readonly addressClass: AddressCla
   loopback: ['127.0.0.0/8', '::1/128'],
   link_local: ['169.254.0.0/16', 'fe80::/10'],
   multicast: ['224.0.0.0/4', 'ff00::/8'],
-  private: [
-    '10.0.0.0/8',
-    '172.16.0.0/12',
-    '192.168.0.0/16',
-    '100.64.0.0/10',
-    'fc00::/7',
-    'fec0::/10',
-    '64:ff9b:1::/48',
-  ],
+  private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7', 'fec0::/10'],
   reserved: [
     '192.0.0.0/24',
     '192.0.2.0/24',
@@ -53,6 +45,8 @@ const CLASSES: readonly { readonly cidr: Cidr; readonly addressClass: AddressCla
     '198.51.100.0/24',
     '203.0.113.0/24',
     '240.0.0.0/4',
+    // Local-use NAT64 (RFC 8215): which IPv4 address is meant, metadata included, only that network's gateway knows.
+    '64:ff9b:1::/48',
     '2001::/23',
     '2001:db8::/32',
     '3fff::/20',
