@@ -13,10 +13,15 @@ const BITS_PER_PIXEL = 0.065;
 const ASSUMED_FPS = 30;
 const MIN_BITRATE_BPS = 150_000;
 const MAX_BITRATE_BPS = 8_000_000;
+/**
+ * Constant quality under the bitrate's cap. With a target bitrate instead, what x264 knows of a still scene makes it spend
+ * nothing on the cut that follows, and a white picture after a black one comes out grey.
+ */
+const QUALITY = '23';
 /** Up to this size one thread is enough and costs the least (reference/ffmpeg.md §2). */
 const SINGLE_THREAD_MAX_PIXELS = 1280 * 720;
 
-/** Bitrate that a picture size and rate get. */
+/** Highest bitrate that a picture size and rate get. */
 export function videoBitrateBps(widthPx: number, heightPx: number, fps = ASSUMED_FPS): number {
   const bitrate = Math.round((widthPx * heightPx * fps * BITS_PER_PIXEL) / 1000) * 1000;
   return Math.min(MAX_BITRATE_BPS, Math.max(MIN_BITRATE_BPS, bitrate));
@@ -41,7 +46,7 @@ export function videoTranscodeArguments(pipeline: VideoTranscodePipeline): reado
     ['-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-profile:v', 'baseline'],
     ['-pix_fmt', 'yuv420p', '-bf', '0', '-threads', widthPx * heightPx > SINGLE_THREAD_MAX_PIXELS ? '2' : '1'],
     gop === undefined ? ['-g', '600', '-force_key_frames', 'expr:gte(t,n_forced*2)'] : ['-g', gop, '-keyint_min', gop],
-    ['-sc_threshold', '0', '-b:v', bitrate, '-maxrate', bitrate, '-bufsize', bitrate],
+    ['-sc_threshold', '0', '-crf', QUALITY, '-maxrate', bitrate, '-bufsize', bitrate],
     ['-flush_packets', '1', '-f', 'flv', '-flvflags', 'no_duration_filesize+no_metadata', 'pipe:1'],
   ].flat();
 }
