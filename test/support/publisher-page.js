@@ -1,0 +1,103 @@
+/* Runs in a page with the official SDK: publishes a canvas and an oscillator whose content a test can measure. */
+(() => {
+  const FRAME_PERIOD_MS = 33;
+  const BEEP_HZ = 1000;
+  const BEEP_SECONDS = 0.1;
+  const SCHEDULED_SECONDS = 180;
+
+  const media = {};
+  const published = new Map();
+
+  /**
+   * Black with a moving bar, white during the first 100 ms of every second, and a beep at the same instants; or, with a
+   * lasting tone, no flashes, because at each of them the browser's encoder makes a keyframe of its own accord.
+   */
+  function createMedia({ width, height, toneHz }) {
+    const context = new AudioContext({ sampleRate: 48000 });
+    const canvas = document.createElement('canvas');
+    const paint = canvas.getContext('2d');
+    media.canvas = canvas;
+    canvas.width = width;
+    canvas.height = height;
+    const startSeconds = Math.ceil(context.currentTime) + 1;
+    setInterval(() => {
+      const second = context.currentTime - startSeconds;
+      const isWhite = !toneHz && second >= 0 && second % 1 < BEEP_SECONDS;
+      paint.fillStyle = isWhite ? '#fff' : '#000';
+      paint.fillRect(0, 0, canvas.width, canvas.height);
+      paint.fillStyle = '#444';
+      paint.fillRect((performance.now() / 10) % canvas.width, 0, 8, canvas.height / 8);
+    }, FRAME_PERIOD_MS);
+
+    const oscillator = new OscillatorNode(context, { frequency: toneHz ?? BEEP_HZ });
+    const gain = new GainNode(context, { gain: toneHz ? 0.5 : 0 });
+    const beats = toneHz ? 0 : SCHEDULED_SECONDS;
+    for (let beat = 0; beat < beats; beat++) {
+      gain.gain.setValueAtTime(0.5, startSeconds + beat);
+      gain.gain.setValueAtTime(0, startSeconds + beat + BEEP_SECONDS);
+    }
+    const speaker = new MediaStreamAudioDestinationNode(context);
+    oscillator.connect(gain).connect(speaker);
+    oscillator.start();
+    media.context = context;
+    media.stream = new MediaStream([...canvas.captureStream(30).getTracks(), ...speaker.stream.getTracks()]);
+  }
+
+  function customStream({ video = true, audio = true }) {
+    const tracks = media.stream.getTracks().filter(({ kind }) => (kind === 'video' ? video : audio));
+    return new MediaStream(tracks.map((track) => track.clone()));
+  }
+
+  function connect(urlServer) {
+    media.session ??= new Promise((resolve, reject) => {
+      Flashphoner.createSession({ urlServer })
+        .on('ESTABLISHED', resolve)
+        .on('FAILED', () => reject(new Error('no session')));
+    });
+    return media.session;
+  }
+
+  globalThis.publisherPage = {
+    /** Resolves with PUBLISHING, or rejects with the info of the failure. */
+    async publish(options) {
+      if (!media.stream) createMedia(options);
+      await media.context.resume();
+      const session = await connect(options.wsUrl);
+      const display = document.body.appendChild(document.createElement('div'));
+      const statuses = [];
+      await new Promise((resolve, reject) => {
+        const stream = session.createStream({
+          name: options.name,
+          display,
+          cacheLocalResources: true,
+          receiveVideo: false,
+          receiveAudio: false,
+          constraints: { audio: false, video: false, customStream: customStream(options) },
+          stripCodecs: options.stripCodecs ?? '',
+          rtmpUrl: options.rtmpUrl,
+        });
+        published.set(options.name, { stream, statuses });
+        for (const status of ['PUBLISHING', 'UNPUBLISHED', 'FAILED'])
+          stream.on(status, () => statuses.push({ status, info: stream.getInfo() ?? '' }));
+        stream.on('FAILED', () => reject(new Error(stream.getInfo())));
+        stream.on('PUBLISHING', () => resolve());
+        stream.publish();
+      });
+    },
+    /** Resolves when the server has confirmed it. */
+    async unpublish(name) {
+      const { stream } = published.get(name);
+      published.delete(name);
+      await new Promise((resolve) => {
+        stream.on('UNPUBLISHED', resolve).on('FAILED', resolve);
+        stream.stop();
+      });
+    },
+    resize(width, height) {
+      media.canvas.width = width;
+      media.canvas.height = height;
+    },
+    /** What the SDK has told of the stream so far. */
+    statuses: (name) => published.get(name).statuses,
+  };
+})();

@@ -1,0 +1,63 @@
+import { fileURLToPath } from 'node:url';
+import type { TestBrowser } from './browser.ts';
+
+const SCRIPT = fileURLToPath(new URL('publisher-page.js', import.meta.url));
+
+export interface PublishOptions {
+  readonly name: string;
+  /** Default true. */
+  readonly video?: boolean;
+  readonly audio?: boolean;
+  /** As the SDK takes them: comma-separated parts of codec names to take out of the offer. */
+  readonly stripCodecs?: string;
+  readonly rtmpUrl?: string;
+}
+
+export interface StatusSeen {
+  readonly status: string;
+  readonly info: string;
+}
+
+/** A page whose picture flashes and whose sound beeps at the same instant once a second, published through the official SDK. */
+export interface PublisherPage {
+  publish(options: PublishOptions): Promise<void>;
+  unpublish(name: string): Promise<void>;
+  /** The size of the published picture from now on. */
+  resize(width: number, height: number): Promise<void>;
+  /** Statuses of a published stream as the SDK gave them, oldest first. */
+  statuses(name: string): Promise<readonly StatusSeen[]>;
+  close(): Promise<void>;
+}
+
+export interface PublisherPageOptions {
+  readonly width?: number;
+  readonly height?: number;
+  /** A lasting tone instead of the beeps, and no flashes. */
+  readonly toneHz?: number;
+}
+
+export async function openPublisherPage(
+  browser: TestBrowser,
+  wsUrl: string,
+  { width = 320, height = 240, toneHz }: PublisherPageOptions = {},
+): Promise<PublisherPage> {
+  const page = await browser.openPage();
+  await page.addScriptTag({ path: SCRIPT });
+  const call = <Result>(method: string, ...args: readonly unknown[]): Promise<Result> =>
+    page.evaluate(
+      ([name, given]) => {
+        const api = (globalThis as unknown as Record<string, Record<string, (...all: unknown[]) => unknown>>)[
+          'publisherPage'
+        ]!;
+        return api[name]!(...given) as Result;
+      },
+      [method, args] as const,
+    ) as Promise<Result>;
+  return {
+    publish: (options) => call('publish', { wsUrl, width, height, toneHz, ...options }),
+    unpublish: (name) => call('unpublish', name),
+    resize: (newWidth, newHeight) => call('resize', newWidth, newHeight),
+    statuses: (name) => call('statuses', name),
+    close: () => page.close(),
+  };
+}
