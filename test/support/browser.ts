@@ -16,13 +16,19 @@ export interface TestBrowser {
 
 export interface TestBrowserOptions {
   readonly args?: readonly string[];
+  /** The program to start. Default is Debian's Chromium. */
+  readonly executablePath?: string;
+  /** The address of the page server, where the browser does not share this machine's loopback interface. */
+  readonly pageHost?: string;
 }
 
 /** Headless Chromium with a fake camera (20 fps) and microphone (a beep each second), and a page server. */
 export async function startBrowser(options: TestBrowserOptions = {}): Promise<TestBrowser> {
-  const server = await servePages();
+  const { executablePath = '/usr/bin/chromium', pageHost } = options;
+  const server = await servePages(pageHost ?? '127.0.0.1');
+  const url = `http://${pageHost ?? 'localhost'}:${(server.address() as AddressInfo).port}/`;
   const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath,
     args: [
       '--no-sandbox',
       '--disable-gpu',
@@ -34,10 +40,10 @@ export async function startBrowser(options: TestBrowserOptions = {}): Promise<Te
       '--use-fake-device-for-media-stream',
       '--use-fake-ui-for-media-stream',
       '--autoplay-policy=no-user-gesture-required',
+      `--unsafely-treat-insecure-origin-as-secure=${url.slice(0, -1)}`,
       ...(options.args ?? []),
     ],
   });
-  const url = `http://localhost:${(server.address() as AddressInfo).port}/`;
   return {
     browser,
     async openPage() {
@@ -56,13 +62,13 @@ export async function startBrowser(options: TestBrowserOptions = {}): Promise<Te
   };
 }
 
-async function servePages(): Promise<Server> {
+async function servePages(host: string): Promise<Server> {
   const sdk = await readFile(SDK_FILE);
   const server = createServer((request, response) => {
     if (request.url === '/sdk.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(sdk);
     else response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   return server;
 }

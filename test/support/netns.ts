@@ -1,0 +1,160 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const DELAY_PROGRAM = fileURLToPath(new URL('../children/udp-delay.ts', import.meta.url));
+/** Names carry the process id of their maker, so that what a killed run left behind can be told from what is in use. */
+const NAME = /^tpl(\d+)-[rc]\b/gm;
+
+/**
+ * A network namespace for clients behind a router that loses UDP packets in both directions:
+ *
+ *     this process ── veth ── router (drops, delays) ── veth ── clients
+ *
+ * The router is a namespace of its own, because a packet that is dropped on its way out of a socket's own namespace is
+ * reported to the sender as an error, which no network does.
+ */
+export interface LossyNetwork {
+  /** The address of this machine as the clients see it. */
+  readonly hostAddress: string;
+  /** An executable file that runs `program` with its arguments among the clients. */
+  launcher(program: string): Promise<string>;
+  /** The part of all UDP packets that is lost in each direction, from now on. */
+  setLoss(fraction: number): Promise<void>;
+  /** What was lost since `setLoss`, in packets. */
+  lostPackets(): Promise<{ readonly toHost: number; readonly toClients: number }>;
+  /** Holds up the packets of new UDP flows between the clients and `port` of this machine, in each direction. */
+  delayNewFlows(port: number, oneWayMs: number): Promise<void>;
+  /** Removes everything. What runs in the namespace must have been ended before. */
+  close(): Promise<void>;
+}
+
+/** Why namespaces cannot be had here, in a sentence; `undefined` where they can. */
+export async function whyNoNamespaces(): Promise<string | undefined> {
+  const name = `tpl${process.pid}-c`;
+  try {
+    await run('ip', ['netns', 'add', name]);
+    await run('ip', ['netns', 'exec', name, 'iptables', '-t', 'mangle', '-L', '-n']);
+    return undefined;
+  } catch (error) {
+    const { code, stderr = '', message } = error as NodeJS.ErrnoException & { stderr?: string };
+    if (code === 'ENOENT' || /not permitted|Permission denied/i.test(stderr)) {
+      return `network namespaces are not permitted here: ${(stderr || message).trim()}`;
+    }
+    throw error;
+  } finally {
+    await run('ip', ['netns', 'del', name]).catch(() => {});
+  }
+}
+
+export async function createLossyNetwork(): Promise<LossyNetwork> {
+  await removeLeftovers();
+  const id = `tpl${process.pid}`;
+  const [router, clients] = [`${id}-r`, `${id}-c`];
+  const [hostSide, routerOut, routerIn, clientSide] = ['h', 'o', 'i', 'c'].map((end) => id + end) as Four;
+  // Of the block for benchmarks (RFC 2544), which nothing else on a machine uses; eight addresses a run.
+  const prefix = `198.${randomInt(18, 20)}.${randomInt(256)}`;
+  const base = randomInt(32) * 8;
+  const address = (offset: number) => `${prefix}.${base + offset}`;
+  const hostAddress = address(1);
+  const directory = await mkdtemp(join(tmpdir(), 'lossy-network-'));
+  let delay: ChildProcess | undefined;
+
+  const ip = (...args: string[]) => run('ip', args);
+  const inRouter = (...args: string[]) => run('ip', ['netns', 'exec', router, ...args]);
+  const mangle = (...args: string[]) => inRouter('iptables', '-w', '-t', 'mangle', ...args);
+  const close = async (): Promise<void> => {
+    await stop(delay);
+    for (const name of [router, clients]) await ip('netns', 'del', name).catch(() => {});
+    // Goes with the namespace of its other end, but not at once.
+    await ip('link', 'del', hostSide).catch(() => {});
+    await rm(directory, { recursive: true, force: true });
+  };
+  const lost = async (incoming: string): Promise<number> => {
+    const { stdout } = await mangle('-L', 'PREROUTING', '-v', '-n', '-x');
+    const rule = stdout.split('\n').find((line) => line.includes('DROP') && line.includes(` ${incoming} `));
+    return Number(rule?.trim().split(/\s+/)[0] ?? 0);
+  };
+
+  try {
+    for (const name of [router, clients]) {
+      await ip('netns', 'add', name);
+      await ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+    await ip('link', 'add', hostSide, 'type', 'veth', 'peer', 'name', routerOut, 'netns', router);
+    await ip('-n', router, 'link', 'add', routerIn, 'type', 'veth', 'peer', 'name', clientSide, 'netns', clients);
+    await ip('addr', 'add', `${hostAddress}/30`, 'dev', hostSide);
+    await ip('-n', router, 'addr', 'add', `${address(2)}/30`, 'dev', routerOut);
+    await ip('-n', router, 'addr', 'add', `${address(5)}/30`, 'dev', routerIn);
+    await ip('-n', clients, 'addr', 'add', `${address(6)}/30`, 'dev', clientSide);
+    await ip('link', 'set', hostSide, 'up');
+    await ip('-n', router, 'link', 'set', routerOut, 'up');
+    await ip('-n', router, 'link', 'set', routerIn, 'up');
+    await ip('-n', clients, 'link', 'set', clientSide, 'up');
+    await ip('route', 'add', `${address(4)}/30`, 'via', address(2));
+    await ip('-n', clients, 'route', 'add', 'default', 'via', address(5));
+    await inRouter('sysctl', '-q', '-w', 'net.ipv4.ip_forward=1');
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  return {
+    hostAddress,
+    async launcher(program) {
+      const path = join(directory, `run-${program.replaceAll('/', '-')}`);
+      await writeFile(path, `#!/bin/sh\nexec ip netns exec ${clients} ${program} "$@"\n`);
+      await chmod(path, 0o755);
+      return path;
+    },
+    async setLoss(fraction) {
+      await mangle('-F', 'PREROUTING');
+      if (fraction === 0) return;
+      for (const incoming of [routerOut, routerIn]) {
+        const random = ['-m', 'statistic', '--mode', 'random', '--probability', String(fraction)];
+        await mangle('-A', 'PREROUTING', '-i', incoming, '-p', 'udp', ...random, '-j', 'DROP');
+      }
+    },
+    lostPackets: async () => ({ toHost: await lost(routerIn), toClients: await lost(routerOut) }),
+    async delayNewFlows(port, oneWayMs) {
+      await stop(delay);
+      const program = [process.execPath, DELAY_PROGRAM, String(port), hostAddress, String(oneWayMs)];
+      delay = spawn('ip', ['netns', 'exec', router, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const ended = once(delay, 'exit').then(() => {
+        throw new Error('the delaying relay ended');
+      });
+      await Promise.race([once(delay.stdout!, 'data'), ended]);
+      const flow = ['-i', routerIn, '-p', 'udp', '-d', hostAddress, '--dport', String(port)];
+      await inRouter('iptables', '-w', '-t', 'nat', '-F', 'PREROUTING');
+      await inRouter('iptables', '-w', '-t', 'nat', '-A', 'PREROUTING', ...flow, '-j', 'REDIRECT');
+    },
+    close,
+  };
+}
+
+type Four = [string, string, string, string];
+
+async function stop(child: ChildProcess | undefined): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/** Namespaces whose maker was killed; their interfaces go with them. */
+async function removeLeftovers(): Promise<void> {
+  const { stdout } = await run('ip', ['netns', 'list']);
+  for (const [name, pid] of stdout.matchAll(NAME)) {
+    try {
+      process.kill(Number(pid), 0);
+    } catch {
+      await run('ip', ['netns', 'del', name]).catch(() => {});
+    }
+  }
+}
