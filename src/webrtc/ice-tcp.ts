@@ -5,6 +5,8 @@ import type { Logger } from '../domain/logger.ts';
 import { frame, FrameSplitter } from './ice-tcp-framing.ts';
 import type { NetworkPath, PathOwner } from './network-path.ts';
 
+/** What a released connection has for its last packets; a peer that does not read would keep it open for ever. */
+const RELEASE_GRACE_MS = 1000;
 /** Larger than every packet of ours and of a browser; RFC 4571 would allow 65,535. */
 const MAX_FRAME_BYTES = 4096;
 
@@ -12,6 +14,8 @@ export interface IceTcpOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly maxConnections: number;
+  /** Of one remote address without authenticated STUN, so that nobody can take all the places by doing nothing. */
+  readonly maxUnauthenticatedPerAddress: number;
   /** A connection without authenticated STUN is closed after this long. */
   readonly authenticationTimeoutMs: number;
   /** What may wait for one slow reader; packets beyond are dropped. */
@@ -42,7 +46,7 @@ export class IceTcp {
 
   #accept(socket: Socket): void {
     socket.on('error', (error) => this.#options.logger.debug({ error: error.message }, 'ICE-TCP connection failed'));
-    if (this.#paths.size >= this.#options.maxConnections) {
+    if (this.#paths.size >= this.#options.maxConnections || this.#isCrowded(socket.remoteAddress ?? '')) {
       socket.destroy();
       return;
     }
@@ -64,6 +68,12 @@ export class IceTcp {
       path.onClosed();
     });
   }
+
+  #isCrowded(address: string): boolean {
+    let waiting = 0;
+    for (const path of this.#paths) if (!path.isAdmitted && path.address === address) waiting++;
+    return waiting >= this.#options.maxUnauthenticatedPerAddress;
+  }
 }
 
 class TcpPath implements NetworkPath {
@@ -72,15 +82,22 @@ class TcpPath implements NetworkPath {
   readonly port: number;
   owner: PathOwner | undefined;
   readonly #socket: Socket;
+  readonly #clock: Clock;
   readonly #maxBacklogBytes: number;
-  readonly #cancelTimeout: CancelTimer;
+  #cancelTimeout: CancelTimer;
+  #isAdmitted = false;
 
   constructor(socket: Socket, options: IceTcpOptions) {
     this.#socket = socket;
     this.address = socket.remoteAddress ?? '';
     this.port = socket.remotePort ?? 0;
+    this.#clock = options.clock;
     this.#maxBacklogBytes = options.maxBacklogBytes;
     this.#cancelTimeout = options.clock.after(options.authenticationTimeoutMs, () => this.destroy());
+  }
+
+  get isAdmitted(): boolean {
+    return this.#isAdmitted;
   }
 
   send(packet: Buffer): void {
@@ -88,12 +105,14 @@ class TcpPath implements NetworkPath {
   }
 
   admit(): void {
+    this.#isAdmitted = true;
     this.#cancelTimeout();
   }
 
   release(): void {
     this.owner = undefined;
     this.#cancelTimeout();
+    this.#cancelTimeout = this.#clock.after(RELEASE_GRACE_MS, () => this.destroy());
     this.#socket.destroySoon();
   }
 

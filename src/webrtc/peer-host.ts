@@ -31,6 +31,7 @@ export interface PeerHostOptions extends MediaPortOptions {
 
 export interface PeerHostLimits {
   readonly maxTcpConnections: number;
+  readonly maxUnauthenticatedTcpPerAddress: number;
   readonly tcpAuthenticationTimeoutMs: number;
   /** What may wait for one slow TCP reader. */
   readonly maxTcpBacklogBytes: number;
@@ -40,6 +41,7 @@ export interface PeerHostLimits {
 
 const DEFAULT_LIMITS: PeerHostLimits = {
   maxTcpConnections: 1000,
+  maxUnauthenticatedTcpPerAddress: 64,
   tcpAuthenticationTimeoutMs: 10_000,
   maxTcpBacklogBytes: 512 * 1024,
   maxStunFailuresPerSecond: 100,
@@ -83,6 +85,7 @@ class SharedPortHost implements PeerHost {
       clock: options.clock,
       logger: options.logger,
       maxConnections: limits.maxTcpConnections,
+      maxUnauthenticatedPerAddress: limits.maxUnauthenticatedTcpPerAddress,
       authenticationTimeoutMs: limits.tcpAuthenticationTimeoutMs,
       maxBacklogBytes: limits.maxTcpBacklogBytes,
       onPacket: (packet, path) => this.#sort(packet, path, path),

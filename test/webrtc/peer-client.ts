@@ -55,6 +55,7 @@ export class PeerClient {
     });
     client.localPort = socket.localPort!;
     client.closed = once(socket, 'close');
+    client.stopReading = () => void socket.pause();
     const splitter = new FrameSplitter({ maxFrameBytes: 65_535 });
     socket.on('data', (bytes) => splitter.push(bytes).forEach((packet) => client.receive(packet)));
     return client;
@@ -64,6 +65,8 @@ export class PeerClient {
 
   localPort = 0;
   closed: Promise<unknown> | undefined;
+  /** Of TCP: from now on nothing is taken off the connection. */
+  stopReading: () => void = () => {};
   dtls: DtlsClient | undefined;
   readonly ufrag = 'browser1';
   #pipe: Pipe;

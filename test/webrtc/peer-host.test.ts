@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { decodeXorAddress } from '../../src/protocol/stun/stun-address.ts';
 import { findAttribute, hasValidIntegrity, STUN_ATTRIBUTE, STUN_TYPE } from '../../src/protocol/stun/stun-message.ts';
 import { createDtlsCertificate, digestDer } from '../../src/webrtc/dtls-certificate.ts';
@@ -534,6 +534,42 @@ describe('ICE-TCP', () => {
     cleanups.push(() => [first, second].forEach((client) => client.close()));
     await second.closed;
     expect(host.counters.tcpConnections).toBe(1);
+  });
+
+  it('refuses an address that holds too many connections without authenticating them', async () => {
+    const host = await start({ limits: { maxUnauthenticatedTcpPerAddress: 2 } });
+    const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
+    const connectTcp = async () => {
+      const client = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
+      cleanups.push(() => client.close());
+      return client;
+    };
+    const [genuine] = [await connectTcp(), await connectTcp()];
+    await (
+      await connectTcp()
+    ).closed;
+    await genuine.bind(observed.peer.local);
+    const late = await connectTcp();
+    await late.bind(observed.peer.local);
+    expect(host.counters.tcpConnections).toBe(3);
+  });
+
+  it('does not wait for a peer that reads nothing once the peer is closed', async () => {
+    const clock = new ManualClock();
+    const host = await start({ connectTimeoutMs: 60_000 }, clock);
+    const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
+    const client = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
+    cleanups.push(() => client.close());
+    await client.bind(observed.peer.local, { nominate: true });
+    await client.handshake();
+    await observed.connected;
+    client.stopReading();
+    for (let count = 0; count < 20_000; count++) observed.peer.send(Buffer.alloc(1200, 0x80));
+    observed.peer.close();
+    expect(host.counters).toMatchObject({ peers: 0, tcpConnections: 1 });
+    clock.advance(1000);
+    await vi.waitFor(() => expect(host.counters.tcpConnections).toBe(0));
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it('lets a peer whose connection broke come back over UDP', async () => {
