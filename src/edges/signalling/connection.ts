@@ -19,7 +19,7 @@ export interface KeepAlive {
 
 export interface ConnectionOptions {
   readonly sessions: Sessions;
-  readonly services: DispatchServices;
+  readonly services: Omit<DispatchServices, 'mayReport'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told to clients in `getVersion`. */
@@ -35,6 +35,8 @@ const NORMAL = 1000;
 const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
 const CLOSE_HANDSHAKE_MS = 1000;
+/** Lines of up to 4 KB that one client may put into our log; a disk has an end. */
+const REPORT_RATE = { perSecond: 0.2, burst: 10 };
 /** A reason has at most 123 bytes of UTF-8 (RFC 6455 §5.5). */
 const MAX_REASON_CHARS = 41;
 
@@ -54,6 +56,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #logger: Logger;
   readonly #rate: RateLimit;
+  readonly #reports: RateLimit;
   readonly #stopPinging: CancelTimer;
   readonly #closed = Promise.withResolvers<void>();
   #cancelTermination: CancelTimer = () => {};
@@ -70,6 +73,7 @@ export class Connection {
     this.#options = options;
     this.#logger = options.logger.child({ client: `${ends.client.address}:${ends.client.port}` });
     this.#rate = new RateLimit(options.clock, options.messageRate);
+    this.#reports = new RateLimit(options.clock, REPORT_RATE);
     this.#stopPinging =
       options.keepAlive.algorithm === 'NONE'
         ? () => {}
@@ -117,7 +121,8 @@ export class Connection {
   #handle(message: ClientMessage): void {
     if (this.#state.phase === 'established') {
       const { services } = this.#options;
-      dispatch(this.#state.session, message, { ...services, logger: this.#logger }).catch((error: unknown) => {
+      const own = { logger: this.#logger, mayReport: () => this.#reports.take() };
+      dispatch(this.#state.session, message, { ...services, ...own }).catch((error: unknown) => {
         this.#logger.error({ error, messageName: message.name }, 'a message could not be handled');
       });
     } else if (this.#state.phase === 'new' && message.name === 'connection') {

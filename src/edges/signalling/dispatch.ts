@@ -14,6 +14,8 @@ export interface DispatchServices {
   readonly streams: Streams;
   readonly snapshots: Snapshots;
   readonly logger: Logger;
+  /** False when the client has filled its share of the log for now. */
+  readonly mayReport: () => boolean;
 }
 
 /** Hands a message of an established session to the service it is for. Names that nobody knows, SIP ones included, do nothing. */
@@ -22,7 +24,7 @@ export async function dispatch(
   message: ClientMessage,
   services: DispatchServices,
 ): Promise<void> {
-  const { streams, logger } = services;
+  const { streams, logger, mayReport } = services;
   switch (message.name) {
     case 'publishStream':
       return streams.publish(session, message.request);
@@ -43,7 +45,8 @@ export async function dispatch(
     case 'sessionDebug':
     case 'submitBugReport':
     case 'pushLogs':
-      return logger.info({ from: message.name, text: message.text }, 'a client reports');
+      if (mayReport()) logger.info({ from: message.name, text: message.text }, 'a client reports');
+      return undefined;
     case 'connection':
       return logger.warn({}, 'a second connection message is ignored');
     case 'unknown':

@@ -11,7 +11,7 @@ export type ClientMessage =
   | { readonly name: 'unPublishStream' | 'stopStream' | 'availableStream' | 'snapshot'; readonly stream: StreamAddress }
   | { readonly name: 'sendStreamEvent'; readonly event: StreamEventRequest }
   | { readonly name: 'sendData'; readonly operationId: string; readonly payload: unknown }
-  /** For the log only. `text` is cut to a bounded length. */
+  /** For the log only. `text` is cut to a bounded length; RTMP URLs and ICE passwords are masked. */
   | { readonly name: 'sessionDebug' | 'submitBugReport' | 'pushLogs'; readonly text: string }
   | { readonly name: 'unknown'; readonly message: string };
 
@@ -144,7 +144,7 @@ function decode(message: string, fields: Fields): ClientMessage {
     case 'sessionDebug':
     case 'submitBugReport':
     case 'pushLogs':
-      return { name: message, text: JSON.stringify(fields).slice(0, MAX_LOG_CHARS) };
+      return { name: message, text: logText(fields) };
     default:
       return { name: 'unknown', message: message.slice(0, MAX_ID_CHARS) };
   }
@@ -186,6 +186,14 @@ function readStreamRequest(fields: Fields): StreamRequest {
     maxBitrate: amount(fields, 'maxBitrate'),
     ...optional(fields, 'custom'),
   };
+}
+
+/** What clients report are their own logs, which quote requests and descriptions in full. */
+function logText(fields: Fields): string {
+  return JSON.stringify(fields)
+    .replaceAll(/rtmps?:\/\/(?:[^\s"\\]|\\.)+/gi, 'rtmp://***')
+    .replaceAll(/ice-pwd:[^\s"\\]+/gi, 'ice-pwd:***')
+    .slice(0, MAX_LOG_CHARS);
 }
 
 /** Keeps "absent" apart from `null`, as the hooks do. */

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { type Logger, silentLogger } from '../../../src/domain/logger.ts';
 import type { Access } from '../../../src/services/session-access.ts';
 import { type Harness, startHarness } from './harness.ts';
 
@@ -147,6 +148,21 @@ describe('a signalling session', () => {
     client.socket.send(`{"message":"pushLogs","data":[{"logs":${logs}}]}`);
     client.send('connection', CONNECTION);
     expect((await client.any()).message).toBe('getUserData');
+  });
+
+  it('writes only so much of what a client reports into the log', async () => {
+    const info = vi.fn<Logger['info']>();
+    const logger: Logger = { ...silentLogger, info, child: () => logger };
+    harness = await startHarness({ logger });
+    const client = await harness.connect();
+    const reportCount = () => info.mock.calls.filter(([, sentence]) => sentence === 'a client reports').length;
+    for (let i = 0; i < 30; i += 1) client.send('pushLogs', { logs: 'x'.repeat(5000) });
+    await client.flush();
+    expect(reportCount()).toBe(10);
+    harness.clock.advance(5000);
+    for (let i = 0; i < 5; i += 1) client.send('submitBugReport', { text: 'x' });
+    await client.flush();
+    expect(reportCount()).toBe(11);
   });
 
   it('pings every five seconds and cuts off who is silent for ten', async () => {

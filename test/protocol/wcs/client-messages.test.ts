@@ -118,4 +118,12 @@ describe('decodeClientMessage', () => {
     }
     expect(decode('publishStream', { maxBitrate: '1e9' })).toMatchObject({ request: { maxBitrate: 1e9 } });
   });
+
+  it('masks RTMP URLs and ICE passwords in what is for the log', () => {
+    const logs = 'push to rtmp://me:pw@host/app/"key" failed\r\na=ice-pwd:topsecret\r\na=mid:0 RTMPS://h/k';
+    expect(decode('pushLogs', { logs })).toEqual({
+      name: 'pushLogs',
+      text: String.raw`{"logs":"push to rtmp://*** failed\r\na=ice-pwd:***\r\na=mid:0 rtmp://***"}`,
+    });
+  });
 });
