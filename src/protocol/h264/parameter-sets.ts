@@ -6,6 +6,8 @@ import type { SequenceParameterSet } from './sps.ts';
 
 /** Real sets have some ten bytes, or some hundred with scaling lists. */
 const MAX_SET_BYTES = 4096;
+/** All sets of a stream: they stand in front of every keyframe, so 256 large ones would make each frame a megabyte larger. */
+const MAX_TOTAL_BYTES = 16 * 1024;
 const MAX_PPS_ID = 255;
 
 interface StoredPps {
@@ -17,11 +19,12 @@ interface StoredPps {
 export class ParameterSets {
   readonly #spss = new Map<number, { readonly nal: Buffer; readonly parsed: SequenceParameterSet }>();
   readonly #ppss = new Map<number, StoredPps>();
+  #totalBytes = 0;
   #prefix: Buffer | undefined;
 
   /**
    * Remembers a copy of an SPS or PPS; other NAL units are ignored. True when it is new or differs from what was known.
-   * Throws `H264_SPS`, `H264_PPS` or `H264_BITS`; what was known stays.
+   * Throws `H264_SPS`, `H264_PPS` or `H264_BITS`, also where all sets together become too large; what was known stays.
    */
   remember(nal: Buffer): boolean {
     const type = nalType(nal);
@@ -54,7 +57,9 @@ export class ParameterSets {
 
   #rememberSps(nal: Buffer): boolean {
     const parsed = parseSps(nal);
-    if (this.#spss.get(parsed.id)?.nal.equals(nal) === true) return false;
+    const known = this.#spss.get(parsed.id)?.nal;
+    if (known?.equals(nal) === true) return false;
+    this.#reserve(nal, known, 'H264_SPS');
     this.#spss.set(parsed.id, { nal: Buffer.from(nal), parsed });
     return true;
   }
@@ -64,9 +69,17 @@ export class ParameterSets {
     const id = bits.ue();
     const spsId = bits.ue();
     if (id > MAX_PPS_ID) throw new ProtocolError('H264_PPS', `pic_parameter_set_id ${id} is above ${MAX_PPS_ID}`);
-    if (this.#ppss.get(id)?.nal.equals(nal) === true) return false;
+    const known = this.#ppss.get(id)?.nal;
+    if (known?.equals(nal) === true) return false;
+    this.#reserve(nal, known, 'H264_PPS');
     this.#ppss.set(id, { nal: Buffer.from(nal), spsId });
     return true;
+  }
+
+  #reserve(nal: Buffer, replaced: Buffer | undefined, code: string): void {
+    const totalBytes = this.#totalBytes + nal.length - (replaced?.length ?? 0);
+    if (totalBytes > MAX_TOTAL_BYTES) throw new ProtocolError(code, `parameter sets of ${totalBytes} bytes`);
+    this.#totalBytes = totalBytes;
   }
 }
 
