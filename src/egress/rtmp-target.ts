@@ -22,7 +22,8 @@ const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 /**
  * Where and under which name to publish, by the rules of the WCS documents: path elements are the application and its
  * instance, a query belongs to the application (`app/?user=u` is the application `app` with arguments) and in full-URL mode
- * a query behind the last path element belongs to the name. Names and queries are kept byte for byte.
+ * a query behind the last path element belongs to the name. Names and queries are kept byte for byte. Without full-URL mode
+ * a URL may name no application, as the documents' `rtmp_push_auto_start_url` does: then an empty one is asked for.
  *
  * @throws {AppError} BAD_RTMP_URL with a sentence that names what is wrong and repeats no part that may be a secret
  */
@@ -42,7 +43,7 @@ export function parseRtmpTarget({ rtmpUrl, streamName, fullUrl, prefix }: RtmpTa
 
   const split = fullUrl ? splitFullResource(resource) : { app: asApp(resource), name: undefined };
   const firstElement = split.app.split(/[/?]/, 1)[0]!;
-  if (firstElement === '') throw bad('the RTMP URL names no application');
+  if (fullUrl && firstElement === '') throw bad('the RTMP URL names no application');
   const playPath = split.name ?? prefix + streamName;
   checkText('the stream name', playPath);
 
@@ -56,7 +57,7 @@ export function parseRtmpTarget({ rtmpUrl, streamName, fullUrl, prefix }: RtmpTa
     tcUrl: `${protocol}://${bracketedHost}${givenPort}/${split.app}`,
     playPath,
     credentials,
-    redacted: `${protocol}://${bracketedHost}:${port ?? DEFAULT_PORT[protocol]}/${firstElement}/***`,
+    redacted: `${protocol}://${bracketedHost}:${port ?? DEFAULT_PORT[protocol]}/${firstElement === '' ? '' : `${firstElement}/`}***`,
     canonical: JSON.stringify([
       protocol,
       credentials?.user ?? '',

@@ -82,6 +82,17 @@ describe('RTMP target', () => {
     }
   });
 
+  it('asks for an empty application where the URL names none', () => {
+    for (const [url, app, tcUrl] of [
+      ['rtmp://h:1935/', '', 'rtmp://h:1935/'],
+      ['rtmp://h', '', 'rtmp://h/'],
+      ['rtmp://h/?user=u', '?user=u', 'rtmp://h/?user=u'],
+    ] as const) {
+      const redacted = 'rtmp://h:1935/***';
+      expect(parse(url)).toMatchObject({ app, tcUrl, redacted, playPath: 'rtmp_stream1' });
+    }
+  });
+
   const refusals: [string, string, boolean?][] = [
     ['', 'the RTMP URL is empty'],
     ['http://h/secret', 'the RTMP URL does not begin with rtmp:// or rtmps://'],
@@ -97,9 +108,7 @@ describe('RTMP target', () => {
     ['rtmp://h:0/live', 'the port of the RTMP URL is not a number from 1 to 65535'],
     ['rtmp://h:65536/live', 'the port of the RTMP URL is not a number from 1 to 65535'],
     ['rtmp://h:/live', 'the port of the RTMP URL is not a number from 1 to 65535'],
-    ['rtmp://h', 'the RTMP URL names no application'],
-    ['rtmp://h:1935/', 'the RTMP URL names no application'],
-    ['rtmp://h/?user=secret', 'the RTMP URL names no application'],
+    ['rtmp://h/?user=secret/name', 'the RTMP URL names no application', true],
     ['rtmp://h/live\nsecret', 'the RTMP URL contains a control character'],
     [`rtmp://h/${'s'.repeat(2048)}`, 'the RTMP URL is longer than 2048 bytes'],
     ['rtmp://h/live/\ud800', 'the RTMP URL is not valid Unicode'],
