@@ -1,5 +1,5 @@
 import type { AudioCodec, AudioTrack } from '../domain/media.ts';
-import { AAC_FRAME_SAMPLES, SILENT_AAC_MONO, SILENT_AAC_STEREO } from '../protocol/aac/silence.ts';
+import { AAC_FRAME_SAMPLES, silentAac } from '../protocol/aac/silence.ts';
 import { G711_SILENCE_SAMPLES, PCMA_SILENCE, PCMU_SILENCE } from '../protocol/g711/silence.ts';
 import { OPUS_SILENCE, OPUS_SILENCE_SAMPLES } from '../protocol/opus/silence.ts';
 
@@ -14,7 +14,7 @@ export interface SilenceFrame {
 /** The silence frame of a track; the same buffer each time. */
 export function silenceOf(track: AudioTrack): SilenceFrame {
   return track.codec === 'aac'
-    ? { frameSamples: AAC_FRAME_SAMPLES, data: track.channels === 1 ? SILENT_AAC_MONO : SILENT_AAC_STEREO }
+    ? { frameSamples: AAC_FRAME_SAMPLES, data: silentAac(track.channels) }
     : FIXED_SILENCE[track.codec];
 }
 

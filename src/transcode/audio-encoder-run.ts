@@ -1,20 +1,21 @@
 import { audioTranscodeArguments } from '../../pipelines/audio-transcode.ts';
 import type { AudioUnit } from '../domain/media.ts';
-import { parseFlvAudio } from '../protocol/flv/audio-tag.ts';
-import { FlvTagReader } from '../protocol/flv/tag-reader.ts';
 import { startChild, type Child, type ChildEnd } from '../supervisor/child-process.ts';
-import { audioInputFor, SILENCE_SAMPLES, type AudioInput, type TranscodableAudio } from './audio-input.ts';
+import type { AudioInput } from './audio-input.ts';
+import { AUDIO_OUTPUTS, type AudioOutputCodec } from './audio-output.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 
 export interface AudioEncoderRunOptions {
   readonly host: TranscoderHost;
-  readonly codec: TranscodableAudio;
+  /** Fresh: what is written begins with its header. */
+  readonly input: AudioInput;
+  readonly to: AudioOutputCodec;
   readonly bitrateBps: number;
   /** Time of the first sample that will be fed. */
   readonly startPtsUs: number;
-  /** Samples of silence that the encoder puts in front of it. */
-  readonly leadSamples: number;
-  /** Frames in order, from 0; frame 0 begins `leadSamples` before `startPtsUs`. Not called after `end` or `abandon`. */
+  /** How far into frame 0 that sample shall be heard. */
+  readonly offsetSamples: number;
+  /** Frames in order, from 0; frame 0 begins `offsetSamples` before `startPtsUs`. Not called after `close` or `abandon`. */
   readonly onFrame: (frameIndex: number, frame: Buffer) => void;
   /** Once, unless it was abandoned first. */
   readonly onEnd: (end: ChildEnd, stderrLines: readonly string[]) => void;
@@ -22,32 +23,35 @@ export interface AudioEncoderRunOptions {
 
 export type FeedResult = 'fed' | 'dropped' | 'hole' | 'clogged';
 
-const MAX_TAG_BYTES = 64 << 10;
 const MAX_INPUT_QUEUE_BYTES = 256 << 10;
 /** Holes up to this long are filled with silence on the way in; a longer one is for the caller. */
 const MAX_FILLED_HOLE_US = 1_000_000;
-const SILENCE_US = 20_000;
-/** The native encoder's first frame holds only its priming (1024 samples) and no input. */
-const PRIMING_FRAMES = 1;
 
 /** One life of one audio encoder: an ffmpeg whose input has no holes, so that its frames can be counted instead of timed. */
 export class AudioEncoderRun {
   readonly #child: Child;
   readonly #input: AudioInput;
   readonly #options: AudioEncoderRunOptions;
-  readonly #reader = new FlvTagReader({ maxTagBytes: MAX_TAG_BYTES });
+  readonly #framesOf: (chunk: Buffer) => Buffer[];
+  /** Frames that come before frame 0: they hold only silence. */
+  readonly #primingFrames: number;
   #samplesFed = 0;
   #framesRead = 0;
   #waitingSinceUs: number | undefined;
   #isOver = false;
 
   constructor(options: AudioEncoderRunOptions) {
-    const { host, codec, bitrateBps, leadSamples } = options;
+    const { host, input, to, bitrateBps, offsetSamples } = options;
+    const { frameSamples, delaySamples, frameReader } = AUDIO_OUTPUTS[to];
+    // What the encoder's own delay leaves of the offset is silence in front of the input.
+    const leadSamples = (offsetSamples - delaySamples + frameSamples) % frameSamples;
     this.#options = options;
-    this.#input = audioInputFor(codec);
+    this.#input = input;
+    this.#framesOf = frameReader();
+    this.#primingFrames = (leadSamples + delaySamples - offsetSamples) / frameSamples;
     this.#child = startChild({
       program: host.ffmpegPath,
-      args: audioTranscodeArguments({ codec, bitrateBps, leadSamples }),
+      args: audioTranscodeArguments({ from: input.format, to, bitrateBps, leadSamples }),
       name: 'audio-transcode',
       nonce: host.nonce,
       inputFd: 0,
@@ -55,7 +59,7 @@ export class AudioEncoderRun {
       logger: host.logger,
       clock: host.clock,
     });
-    if (this.#input.header) this.#child.input?.write(this.#input.header);
+    if (input.header) this.#child.input?.write(input.header);
     this.#child.outputs.get(1)?.on('data', (chunk: Buffer) => this.#read(chunk));
     void this.#child.ended.then((end) => {
       if (this.#isOver) return;
@@ -65,7 +69,7 @@ export class AudioEncoderRun {
   }
 
   get hasProducedFrames(): boolean {
-    return this.#framesRead > PRIMING_FRAMES;
+    return this.#framesRead > this.#primingFrames;
   }
 
   /** For how long there has been input but no output. */
@@ -82,13 +86,10 @@ export class AudioEncoderRun {
     if (aheadUs > MAX_FILLED_HOLE_US) return 'hole';
     if (aheadUs <= -unit.durationUs) return 'dropped';
     this.#waitingSinceUs ??= this.#options.host.clock.monotonicUs();
-    for (let left = aheadUs; left >= SILENCE_US; left -= SILENCE_US) {
-      this.#samplesFed += SILENCE_SAMPLES;
-      input.write(this.#input.silence20Ms());
-    }
-    const samples = this.#input.samplesOf(unit);
-    this.#samplesFed += samples;
-    input.write(this.#input.bytes(unit.data, samples));
+    const { silence, silenceSamples } = this.#input;
+    const silenceUs = (silenceSamples * 1000) / 48;
+    for (let left = aheadUs; left >= silenceUs; left -= silenceUs) this.#write(silence, silenceSamples);
+    this.#write(unit.data, this.#input.samplesOf(unit));
     return 'fed';
   }
 
@@ -104,16 +105,18 @@ export class AudioEncoderRun {
     await this.#child.stop();
   }
 
+  #write(data: Buffer, samples: number): void {
+    this.#samplesFed += samples;
+    for (const chunk of this.#input.chunks(data, samples)) this.#child.input?.write(chunk);
+  }
+
   #read(chunk: Buffer): void {
     if (this.#isOver) return;
     try {
-      for (const tag of this.#reader.push(chunk)) {
-        if (tag.type !== 'audio') continue;
-        const audio = parseFlvAudio(tag.data);
-        if (audio.kind !== 'aac-frame' || audio.frame.length === 0) continue;
+      for (const frame of this.#framesOf(chunk)) {
         this.#waitingSinceUs = undefined;
-        const index = this.#framesRead++ - PRIMING_FRAMES;
-        if (index >= 0) this.#options.onFrame(index, audio.frame);
+        const index = this.#framesRead++ - this.#primingFrames;
+        if (index >= 0) this.#options.onFrame(index, frame);
       }
     } catch (error) {
       this.#options.host.logger.warn({ error: String(error) }, 'audio encoder wrote what cannot be read');

@@ -1,19 +1,20 @@
 import type { Closable } from '../domain/life-cycle.ts';
 import type { AudioTrack, AudioUnit } from '../domain/media.ts';
-import { SILENT_AAC_STEREO } from '../protocol/aac/silence.ts';
 import { classifyFfmpegEnd } from '../supervisor/ffmpeg-exit.ts';
-import { AAC_SAMPLE_RATE_HZ, AacGrid } from './aac-grid.ts';
 import { AudioEncoderRun } from './audio-encoder-run.ts';
-import type { TranscodableAudio } from './audio-input.ts';
+import { audioInputFor } from './audio-input.ts';
+import { AUDIO_OUTPUTS, type AudioOutput, type AudioOutputCodec } from './audio-output.ts';
+import { FrameGrid, TRANSCODED_SAMPLE_RATE_HZ } from './frame-grid.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 
 export interface AudioTranscodeOptions {
   readonly host: TranscoderHost;
-  /** Codec of every unit that will be fed. */
-  readonly codec: TranscodableAudio;
+  /** Of every unit that will be fed. */
+  readonly from: AudioTrack;
+  readonly to: AudioOutputCodec;
   readonly bitrateBps: number;
-  /** AAC-LC frames of 1024 samples at 48 kHz stereo, without holes, on the timeline of the input. */
+  /** AAC-LC frames of 1024 samples or Opus frames of 20 ms, 48 kHz stereo, without holes, on the timeline of the input. */
   readonly onUnit: (unit: AudioUnit) => void;
   /** Once, when it has died too often to try again. Not called after `close`. */
   readonly onEnd: (reason: string) => void;
@@ -43,20 +44,21 @@ const SILENCE_LAG_US = 80_000;
 const MAX_SILENT_FRAMES = 500;
 
 /**
- * Opus or G.711 → AAC by one ffmpeg. While there is none that delivers, constant silent frames keep the output going, at the
- * pace of the input; a frame of the grid is given once, so time never goes back. Close it with `close`.
+ * Any audio → AAC or Opus by one ffmpeg. While there is none that delivers, constant silent frames keep the output going, at the
+ * pace of the input; a frame of the grid is given once, so time never goes back. Throws AAC_CONFIG_RESERVED for AAC that cannot be announced. Close it with `close`.
  */
 export function startAudioTranscode(options: AudioTranscodeOptions): AudioTranscode {
   return new AudioTranscoder(options);
 }
 
 class AudioTranscoder implements AudioTranscode {
-  readonly track: AudioTrack = { codec: 'aac', sampleRateHz: AAC_SAMPLE_RATE_HZ, channels: 2 };
+  readonly track: AudioTrack;
   readonly counters = { units: 0, silentUnits: 0, droppedUnits: 0, restarts: 0 };
   readonly #options: AudioTranscodeOptions;
+  readonly #output: AudioOutput;
   readonly #backoff = new RestartBackoff();
   readonly #dying = new Set<Promise<void>>();
-  #grid: AacGrid | undefined;
+  #grid: FrameGrid | undefined;
   #nextIndex = 0;
   #run: AudioEncoderRun | undefined;
   #hasDiedBefore = false;
@@ -64,13 +66,17 @@ class AudioTranscoder implements AudioTranscode {
   #closing: Promise<void> | undefined;
 
   constructor(options: AudioTranscodeOptions) {
+    // Each run gets an input of its own; whether there can be one is known now.
+    audioInputFor(options.from);
     this.#options = options;
+    this.#output = AUDIO_OUTPUTS[options.to];
+    this.track = { codec: options.to, sampleRateHz: TRANSCODED_SAMPLE_RATE_HZ, channels: 2 };
   }
 
   feed(unit: AudioUnit): void {
     if (this.#isOver) return;
     const nowUs = this.#options.host.clock.monotonicUs();
-    this.#grid ??= new AacGrid(unit.ptsUs);
+    this.#grid ??= new FrameGrid(unit.ptsUs, this.#output.frameSamples);
     if (this.#run && this.#run.waitedUs(nowUs) > STALL_US) this.#abandonRun('does not answer', nowUs);
     this.#write(unit, nowUs);
     this.#coverWithSilence(unit, nowUs);
@@ -106,10 +112,11 @@ class AudioTranscoder implements AudioTranscode {
     this.#backoff.started(nowUs);
     const run = new AudioEncoderRun({
       host: this.#options.host,
-      codec: this.#options.codec,
+      input: audioInputFor(this.#options.from),
+      to: this.#options.to,
       bitrateBps: this.#options.bitrateBps,
       startPtsUs,
-      leadSamples: offsetSamples,
+      offsetSamples,
       onFrame: (frameIndex, frame) => this.#giveEncoded(startIndex + frameIndex, frame),
       onEnd: (end, stderrLines) => {
         this.#run = undefined;
@@ -135,7 +142,7 @@ class AudioTranscoder implements AudioTranscode {
     if (endIndex - this.#nextIndex > MAX_SILENT_FRAMES) this.#nextIndex = endIndex;
     while (this.#nextIndex < endIndex) {
       this.counters.silentUnits++;
-      this.#give(SILENT_AAC_STEREO);
+      this.#give(this.#output.silence);
     }
   }
 
@@ -151,7 +158,7 @@ class AudioTranscoder implements AudioTranscode {
     this.counters.units++;
     this.#options.onUnit({
       kind: 'audio',
-      codec: 'aac',
+      codec: this.#options.to,
       ptsUs: grid.timeUs(index),
       durationUs: grid.durationUs(index),
       data,

@@ -1,3 +1,5 @@
+import { ProtocolError } from '../domain/errors.ts';
+import type { Closable } from '../domain/life-cycle.ts';
 import type { AudioUnit, VideoUnit } from '../domain/media.ts';
 import type {
   AudioTranscoderOptions,
@@ -9,17 +11,33 @@ import { startAudioTranscode } from './audio-transcode.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 import { startVideoTranscode } from './video-transcode.ts';
 
-const AUDIO_BITRATE_BPS = 128_000;
+const AUDIO_BITRATE_BPS = { aac: 128_000, opus: 96_000 } as const;
 const MAX_VIDEO_QUEUE_BYTES = 4 * 1024 * 1024;
 
-/** The hub's transcoders, each one supervised ffmpeg. */
-export function createFfmpegTranscoders(host: TranscoderHost): TranscoderFactory {
+/**
+ * The hub's transcoders, each one supervised ffmpeg. `close` ends those that are still there: a rendition lingers after its
+ * last reader, but not after the server.
+ */
+export function createFfmpegTranscoders(host: TranscoderHost): TranscoderFactory & Closable {
+  const open = new Set<Closable>();
+  const closeOne = async (transcode: Closable, reason: string): Promise<void> => {
+    await transcode.close(reason);
+    open.delete(transcode);
+  };
   return {
-    audio({ from, onUnit, onEnd }: AudioTranscoderOptions): Transcoder<AudioUnit> {
-      if (from.codec === 'aac') throw new Error('AAC needs no transcoder');
-      const { codec } = from;
-      const transcode = startAudioTranscode({ host, codec, bitrateBps: AUDIO_BITRATE_BPS, onUnit, onEnd });
-      return { feed: (unit) => transcode.feed(unit), close: () => transcode.close('released') };
+    async close(reason) {
+      await Promise.all([...open].map((transcode) => closeOne(transcode, reason)));
+    },
+    audio({ from, to, onUnit, onEnd }: AudioTranscoderOptions): Transcoder<AudioUnit> {
+      try {
+        const transcode = startAudioTranscode({ host, from, to, bitrateBps: AUDIO_BITRATE_BPS[to], onUnit, onEnd });
+        open.add(transcode);
+        return { feed: (unit) => transcode.feed(unit), close: () => closeOne(transcode, 'released') };
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        onEnd(error.message);
+        return { feed: () => {}, close: () => Promise.resolve() };
+      }
     },
     video({ need, onUnit, onEnd, requestKeyframe }: VideoTranscoderOptions): Transcoder<VideoUnit> {
       const transcode = startVideoTranscode({
@@ -30,7 +48,8 @@ export function createFfmpegTranscoders(host: TranscoderHost): TranscoderFactory
         onEnd,
         onKeyframeNeeded: requestKeyframe,
       });
-      return { feed: (unit) => transcode.feed(unit), close: () => transcode.close('released') };
+      open.add(transcode);
+      return { feed: (unit) => transcode.feed(unit), close: () => closeOne(transcode, 'released') };
     },
   };
 }

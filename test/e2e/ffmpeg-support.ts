@@ -4,6 +4,9 @@ import { promisify } from 'node:util';
 import { systemClock } from '../../src/domain/clock.ts';
 import { silentLogger } from '../../src/domain/logger.ts';
 import type { AudioUnit, VideoUnit } from '../../src/domain/media.ts';
+import { parseFlvAudio } from '../../src/protocol/flv/audio-tag.ts';
+import { FlvTagReader } from '../../src/protocol/flv/tag-reader.ts';
+import { OggOpusWriter } from '../../src/protocol/ogg/opus-writer.ts';
 import { OggPacketReader } from '../../src/protocol/ogg/packet-reader.ts';
 import type { TranscoderHost } from '../../src/transcode/transcoder-host.ts';
 
@@ -44,6 +47,25 @@ export async function g711Units(codec: 'pcma' | 'pcmu', seconds: number, basePts
   );
 }
 
+/** AAC-LC frames of 1024 samples, without the encoder's priming: a decoder puts the first one out at `basePtsUs`. */
+export async function aacUnits(seconds: number, basePtsUs: number, sampleRateHz = 48_000): Promise<AudioUnit[]> {
+  const codec = ['-ac', '2', '-ar', String(sampleRateHz), '-c:a', 'aac', '-b:a', '128k'];
+  const flv = await ffmpeg([...beeps(seconds), ...codec, '-f', 'flv', 'pipe:1']);
+  const frames = new FlvTagReader({ maxTagBytes: 1 << 16 })
+    .push(flv)
+    .filter((tag) => tag.type === 'audio')
+    .map((tag) => parseFlvAudio(tag.data))
+    .flatMap((audio) => (audio.kind === 'aac-frame' && audio.frame.length > 0 ? [audio.frame] : []));
+  const timeUs = (index: number): number => basePtsUs + Math.round((index * 1024e6) / sampleRateHz);
+  return frames.slice(1).map((data, index) => ({
+    kind: 'audio',
+    codec: 'aac',
+    ptsUs: timeUs(index),
+    durationUs: timeUs(index + 1) - timeUs(index),
+    data,
+  }));
+}
+
 function audioUnit(codec: AudioUnit['codec'], ptsUs: number, data: Buffer): AudioUnit {
   return { kind: 'audio', codec, ptsUs, durationUs: 20_000, data };
 }
@@ -65,6 +87,14 @@ export async function decodeAac(frames: readonly Buffer[]): Promise<Float32Array
     ['-f', 'aac', '-i', 'pipe:0', '-f', 'f32le', '-ac', '1', '-ar', '48000', 'pipe:1'],
     adts(frames),
   );
+  return new Float32Array(pcm.buffer, pcm.byteOffset, pcm.length >> 2);
+}
+
+/** Left channel at 48 kHz of Opus frames of 20 ms. A decoder puts frame n out as samples n · 960 and on. */
+export async function decodeOpus(frames: readonly Buffer[]): Promise<Float32Array> {
+  const writer = new OggOpusWriter();
+  const ogg = Buffer.concat([writer.header(), ...frames.map((frame) => writer.packet(frame, 960))]);
+  const pcm = await ffmpeg(['-f', 'ogg', '-i', 'pipe:0', '-f', 'f32le', '-ac', '1', '-ar', '48000', 'pipe:1'], ogg);
   return new Float32Array(pcm.buffer, pcm.byteOffset, pcm.length >> 2);
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { audioTranscodeArguments } from '../../pipelines/audio-transcode.ts';
+import { audioTranscodeArguments, type AudioTranscodePipeline } from '../../pipelines/audio-transcode.ts';
 import { rtmpPushArguments } from '../../pipelines/rtmp-push.ts';
 import { soundFileArguments } from '../../pipelines/sound-file.ts';
 import { videoBitrateBps, videoTranscodeArguments } from '../../pipelines/video-transcode.ts';
@@ -42,19 +42,26 @@ describe('the push pipeline', () => {
 });
 
 describe('the audio pipeline', () => {
-  it('reads Ogg, or bare samples whose format it is told', () => {
-    const args = (codec: 'opus' | 'pcma' | 'pcmu') =>
-      audioTranscodeArguments({ codec, leadSamples: 0, bitrateBps: 96_000 }).join(' ');
-    expect(args('opus')).toContain('-f ogg -i pipe:0');
-    expect(args('pcma')).toContain('-f alaw -ar 8000 -ac 1 -i pipe:0');
-    expect(args('pcmu')).toContain('-f mulaw -ar 8000 -ac 1 -i pipe:0');
-    expect(args('opus')).not.toContain('adelay');
+  const args = (options: Partial<AudioTranscodePipeline>) =>
+    audioTranscodeArguments({ from: 'opus', to: 'aac', leadSamples: 0, bitrateBps: 96_000, ...options });
+
+  it('reads a container, or bare samples whose format it is told', () => {
+    expect(args({}).join(' ')).toContain('-f ogg -i pipe:0');
+    expect(args({ from: 'aac' }).join(' ')).toContain('-f matroska -i pipe:0');
+    expect(args({ from: 'pcma' }).join(' ')).toContain('-f alaw -ar 8000 -ac 1 -i pipe:0');
+    expect(args({ from: 'pcmu' }).join(' ')).toContain('-f mulaw -ar 8000 -ac 1 -i pipe:0');
+  });
+
+  it('writes AAC as FLV and Opus in frames of 20 ms as Ogg', () => {
+    expect(args({}).join(' ')).toMatch(/ -c:a aac -b:a 96000 .* -f flv -flvflags \S+ pipe:1$/);
+    expect(args({ from: 'aac', to: 'opus' }).join(' ')).toMatch(
+      / -c:a libopus -application audio -frame_duration 20 .* -f ogg -page_duration 20000 pipe:1$/,
+    );
   });
 
   it('puts the lead in samples in front of the input', () => {
-    const args = audioTranscodeArguments({ codec: 'opus', leadSamples: 1023, bitrateBps: 64_000 });
-    expect(valueOf(args, '-af')).toMatch(/,adelay=delays=1023S:all=1$/);
-    expect(valueOf(args, '-b:a')).toBe('64000');
+    expect(valueOf(args({ leadSamples: 1023 }), '-af')).toMatch(/,adelay=delays=1023S:all=1$/);
+    expect(valueOf(args({}), '-af')).not.toContain('adelay');
   });
 });
 

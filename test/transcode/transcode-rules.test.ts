@@ -1,14 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AacGrid } from '../../src/transcode/aac-grid.ts';
+import { FrameGrid } from '../../src/transcode/frame-grid.ts';
 import { renditionCanvas } from '../../src/transcode/canvas.ts';
 import { RestartBackoff } from '../../src/transcode/restart-backoff.ts';
 
-describe('the grid of AAC frames', () => {
+describe('the grid of transcoded frames', () => {
   it('finds every sample in the frame that holds it, to the sample', () => {
     fc.assert(
       fc.property(fc.nat(2 ** 40), fc.nat(2 ** 40), (baseUs, sinceUs) => {
-        const grid = new AacGrid(baseUs);
+        const grid = new FrameGrid(baseUs, 1024);
         const { index, offsetSamples } = grid.locate(baseUs + sinceUs);
         expect(offsetSamples).toBeGreaterThanOrEqual(0);
         expect(offsetSamples).toBeLessThan(1024);
@@ -19,7 +19,7 @@ describe('the grid of AAC frames', () => {
   });
 
   it('does not drift in a day', () => {
-    expect(new AacGrid(0).timeUs((86_400 * 48_000) / 1024)).toBe(86_400e6);
+    expect(new FrameGrid(0, 1024).timeUs((86_400 * 48_000) / 1024)).toBe(86_400e6);
   });
 });
 
