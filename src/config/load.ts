@@ -34,7 +34,7 @@ export function loadConfig(
     const spec = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
     if (!spec) {
       if (!KEYS_WITHOUT_EFFECT.includes(key))
-        throw bad(`${source}: unknown key "${key}" (value "${value}")${suggestion(key)}`);
+        throw bad(`${source}: unknown key "${key}" (value "${shown(key, value)}")${suggestion(key)}`);
       withoutEffect.add(key);
       continue;
     }
@@ -121,9 +121,13 @@ function checkTogether(config: Config): void {
 }
 
 function suggestion(key: string): string {
-  const wanted = key.toLowerCase();
-  const near = Object.keys(KEYS).find((known) => known.toLowerCase() === wanted || distance(known, wanted) <= 2);
+  const near = nearestKey(key);
   return near ? `; did you mean "${near}"?` : '; the known keys are in conf/flashphoner.properties';
+}
+
+function nearestKey(key: string): string | undefined {
+  const wanted = key.toLowerCase();
+  return Object.keys(KEYS).find((known) => known.toLowerCase() === wanted || distance(known, wanted) <= 2);
 }
 
 function distance(a: string, b: string): number {
@@ -138,8 +142,9 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
+/** A misspelt key is as secret as the one that was meant. */
 function shown(key: string, value: string): string {
-  return /password|secret|url/.test(key) ? '***' : value;
+  return /pas+w|secret|token|url/i.test(`${key} ${nearestKey(key)}`) ? '***' : value;
 }
 
 function bad(sentence: string): AppError {

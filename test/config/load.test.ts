@@ -102,6 +102,10 @@ describe('configuration', () => {
 
   it('never prints a password', () => {
     expect(() => loadConfig(['--set', 'rest_password=can\tary'], {})).toThrow('rest_password="***"');
+    for (const key of ['rest_pasword', 'restpassword', 'rst_passwrd', 'rtmp_push_auto_start_ulr']) {
+      expect(() => loadConfig(['--set', `${key}=canary`], {})).toThrow(`unknown key "${key}" (value "***")`);
+    }
+    expect(() => loadConfig([], { TRANSPONDER_REST_PASWORD: 'canary' })).toThrow('(value "***")');
   });
 });
 
