@@ -43,7 +43,9 @@ export interface App extends Closable {
 
 const SOUND_BITRATE_BPS = 128_000;
 const MAX_TRANSPONDERS = 1000;
+/** For a client to send its headers, and its whole request. */
 const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 /**
  * The composition root: builds every component in order, closes them in reverse. Rejects with AppError BAD_CONFIGURATION
@@ -217,7 +219,8 @@ async function build(
     address: string,
   ) => {
     server.headersTimeout = HEADERS_TIMEOUT_MS;
-    const listening = await listen(server, { key, port: config[key], hostKey, host: address || undefined });
+    server.requestTimeout = REQUEST_TIMEOUT_MS;
+    const listening = await listen(server, { key, port: config[key], hostKey, host: address || undefined, logger });
     built.push(() => listening.close());
     ports[key] = listening.port;
   };

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { AppError } from '../domain/errors.ts';
+import type { Logger } from '../domain/logger.ts';
 
 export interface ListenOptions {
   /** Keys of the configuration that name the port and the address, for the error. */
@@ -9,6 +10,7 @@ export interface ListenOptions {
   readonly hostKey: string;
   /** Undefined is all interfaces. */
   readonly host?: string | undefined;
+  readonly logger: Logger;
 }
 
 export interface Listening {
@@ -18,7 +20,7 @@ export interface Listening {
 }
 
 /** Binds a server, which it owns from then on. Rejects with AppError BAD_CONFIGURATION, one sentence, when it cannot. */
-export async function listen(server: Server, { key, port, hostKey, host }: ListenOptions): Promise<Listening> {
+export async function listen(server: Server, { key, port, hostKey, host, logger }: ListenOptions): Promise<Listening> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -38,6 +40,8 @@ export async function listen(server: Server, { key, port, hostKey, host }: Liste
     };
     throw impossible(`${key}="${port}"`, reasons[code ?? ''] ?? message);
   }
+  // Such as a connection that cannot be accepted for want of file descriptors.
+  server.on('error', (error) => logger.error({ error, key }, 'a listening socket failed'));
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     const closed = once(server, 'close');

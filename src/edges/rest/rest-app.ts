@@ -20,7 +20,6 @@ import { streamRoutes } from './stream-routes.ts';
 
 const PREFIX = '/rest-api';
 const BODY_LIMIT_BYTES = 1024 * 1024;
-const REQUEST_TIMEOUT_MS = 30_000;
 
 export interface RestConfig {
   /** Set when `disable_rest_auth=false`. */
@@ -50,7 +49,6 @@ export interface RestAppOptions {
 export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     genReqId: () => randomUUID(),
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false } },
     routerOptions: { ignoreTrailingSlash: true },
