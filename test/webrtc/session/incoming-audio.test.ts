@@ -16,13 +16,15 @@ describe('the audio of a publisher', () => {
   it.each([true, false])('is not held back by more than 60 ms when a packet is lost (nack: %s)', (nack) => {
     const frames: { frame: RtpFrame; atUs: number }[] = [];
     let nowUs = 0;
-    const plan = {
+    const plan: PublishTrack = {
       codec: 'opus',
       payloadType: 111,
       clockRateHz: 48_000,
+      channels: 2,
       ssrc: SSRC,
-      feedback: { nack, nackPli: false, ccmFir: false },
-    } as PublishTrack;
+      feedback: { nack, nackPli: false, ccmFir: false, googRemb: false, transportCc: false },
+      transportIndex: 0,
+    };
     const track = new IncomingTrack('audio', plan, 1, {
       onPacket: () => {},
       onSize: () => {},
