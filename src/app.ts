@@ -110,7 +110,9 @@ async function build(
 
   const hub = new Hub(logger);
   const host = { ffmpegPath, nonce: randomUUID(), clock, logger };
-  const renditions = new Renditions({ factory: createFfmpegTranscoders(host), clock, logger });
+  const transcoders = createFfmpegTranscoders(host);
+  built.push(() => transcoders.close('shutdown'));
+  const renditions = new Renditions({ factory: transcoders, clock, logger });
   const soundFiles = createSoundFileEncoder({ host, mediaDirectory, bitrateBps: SOUND_BITRATE_BPS });
   const gate = await createRtmpPushGate({ logger, clock, allowAddress: addressPolicy });
   built.push(() => gate.close());
