@@ -192,7 +192,7 @@ export class IncomingTrack implements SourceTrack {
     this.#reorder.poll(nowUs);
     if (!this.#nacks || this.ssrc === UNKNOWN) return undefined;
     const { sequences, givenUpPackets, isHopeless } = this.#nacks.poll(nowUs);
-    if (isHopeless || givenUpPackets > 0) this.#events.onKeyframeNeeded();
+    if (this.kind === 'video' && (isHopeless || givenUpPackets > 0)) this.#events.onKeyframeNeeded();
     if (sequences.length === 0) return undefined;
     this.nacksSent += sequences.length;
     return buildNack(this.#senderSsrc, this.ssrc, sequences);
