@@ -3,14 +3,19 @@ import type { TransponderService } from '../../services/transponders.ts';
 import { foundOr404, sendVoid } from './answers.ts';
 import { MediaSessionBody, PushAnswer, PushFindBody, PushListAnswer, SoundOnBody, StartupBody } from './schemas.ts';
 
+/** `options` of a push are kept as long as it lives, in memory and in the store. */
+const STARTUP_BODY_LIMIT_BYTES = 16 * 1024;
+
 /** `/push/*`: RTMP transponders (reference/wcs-protocol.md §3.1). */
 export const pushRoutes: FastifyPluginCallbackTypebox<{ transponders: TransponderService }> = (
   app,
   { transponders },
   done,
 ) => {
-  app.post('/startup', { schema: { body: StartupBody, response: PushAnswer } }, ({ body }) =>
-    transponders.startup(body, 'rest'),
+  app.post(
+    '/startup',
+    { bodyLimit: STARTUP_BODY_LIMIT_BYTES, schema: { body: StartupBody, response: PushAnswer } },
+    ({ body }) => transponders.startup(body, 'rest'),
   );
 
   app.post('/find', { schema: { body: PushFindBody, response: PushListAnswer } }, async ({ body }) =>

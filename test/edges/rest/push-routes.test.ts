@@ -87,6 +87,12 @@ describe('/push/startup', () => {
     expect(answer.json().message).toMatch(problem);
   });
 
+  it('answers 413 for options that are too much to keep', async () => {
+    const sized = (chars: number) => ({ ...startup, options: { note: 'x'.repeat(chars) } });
+    expect((await f.post('/push/startup', sized(17_000))).statusCode).toBe(413);
+    expect((await f.post('/push/startup', sized(15_000))).statusCode).toBe(200);
+  });
+
   it('answers 400 for a host that does not resolve', async () => {
     await f.close();
     f = restFixture({}, { resolveHost: () => Promise.reject(new Error('ENOTFOUND')) });
