@@ -20,12 +20,12 @@ export const TRANSPORT_CC_ID = 3;
 
 /** The offer without the H.264 payload types, which leaves VP8. */
 export function withoutH264(offer: string): string {
-  const h264 = [...offer.matchAll(/a=rtpmap:(\d+) H264/g)].map(([, pt]) => pt!);
+  const h264 = new Set([...offer.matchAll(/a=rtpmap:(\d+) H264/g)].map(([, pt]) => pt!));
   return offer.replace(/^(m=video \d+ \S+)(.*)$/m, (_line, start: string, formats: string) => {
     const kept = formats
       .trim()
       .split(/\s+/)
-      .filter((pt) => !h264.includes(pt));
+      .filter((pt) => !h264.has(pt));
     return `${start} ${kept.join(' ')}`;
   });
 }
