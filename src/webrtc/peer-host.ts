@@ -46,6 +46,8 @@ const DEFAULT_LIMITS: PeerHostLimits = {
   maxTcpBacklogBytes: 512 * 1024,
   maxStunFailuresPerSecond: 100,
 };
+/** An error that a packet sets off can be set off by every packet; the log is told of some. */
+const MAX_LOGGED_ERRORS_PER_SECOND = 5;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 30_000;
 
@@ -66,6 +68,7 @@ class SharedPortHost implements PeerHost {
   readonly #udpPaths: UdpPaths;
   readonly #tcp: IceTcp;
   readonly #limiter: SourceLimiter;
+  readonly #errorLimiter: SourceLimiter;
   #stunRejected = 0;
   #unexpectedPackets = 0;
   #closing: Promise<void> | undefined;
@@ -80,6 +83,7 @@ class SharedPortHost implements PeerHost {
     this.#addresses =
       options.advertisedAddresses.length > 0 ? options.advertisedAddresses : reachableAddresses(bindAddress);
     this.#limiter = new SourceLimiter({ clock: options.clock, maxPerSecond: limits.maxStunFailuresPerSecond });
+    this.#errorLimiter = new SourceLimiter({ clock: options.clock, maxPerSecond: MAX_LOGGED_ERRORS_PER_SECOND });
     this.#udpPaths = new UdpPaths(udp);
     this.#tcp = new IceTcp(tcp, {
       clock: options.clock,
@@ -150,6 +154,8 @@ class SharedPortHost implements PeerHost {
       else if (first >= 20 && first <= 63 && path?.owner) path.owner.onDtls(packet);
       else this.#unexpectedPackets++;
     } catch (error) {
+      if (!this.#errorLimiter.allows(from.address)) return;
+      this.#errorLimiter.charge(from.address);
       this.#options.logger.error({ error }, 'a packet set off an error');
     }
   }

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { type Logger, silentLogger } from '../../src/domain/logger.ts';
 import { decodeXorAddress } from '../../src/protocol/stun/stun-address.ts';
 import { findAttribute, hasValidIntegrity, STUN_ATTRIBUTE, STUN_TYPE } from '../../src/protocol/stun/stun-message.ts';
 import { createDtlsCertificate, digestDer } from '../../src/webrtc/dtls-certificate.ts';
@@ -589,6 +590,25 @@ describe('ICE-TCP', () => {
 });
 
 describe('a host', () => {
+  it('logs only some of the errors that packets set off', async () => {
+    const error = vi.fn<Logger['error']>();
+    const host = await start({ logger: { ...silentLogger, error } });
+    let packetCount = 0;
+    const onPacket = () => {
+      packetCount++;
+      throw new Error('broken consumer');
+    };
+    const observed = await ObservedPeer.create(host, {}, { onPacket });
+    const client = await udpClient(host);
+    await client.bind(observed.peer.local, { nominate: true });
+    await client.handshake();
+    await observed.connected;
+    for (let count = 0; count < 50; count++) client.send(rtp(`${count}`));
+    await vi.waitFor(() => expect(packetCount).toBe(50));
+    expect(error.mock.calls.length).toBeGreaterThan(0);
+    expect(error.mock.calls.length).toBeLessThanOrEqual(10);
+  });
+
   it('survives a thousand datagrams of garbage of every kind', async () => {
     const host = await start();
     const observed = await ObservedPeer.create(host);
