@@ -19,8 +19,11 @@ interface WasmViewer extends FanoutViewer {
   readonly cipher: Cipheriv;
   /** As the module wants a run: both HMAC states and the counter's salt. */
   readonly run: Uint32Array;
+  send: (packet: Buffer) => void;
   removed: boolean;
 }
+
+const sendNothing = (): void => {};
 
 /**
  * The fan-out on WebAssembly: per viewer and batch one call of a persistent AES-ECB cipher for the key stream of all its
@@ -80,7 +83,10 @@ export class WasmFanout implements SrtpFanout {
   }
 
   removeViewer(viewer: FanoutViewer): void {
-    (viewer as WasmViewer).removed = true;
+    const wasmViewer = viewer as WasmViewer;
+    wasmViewer.removed = true;
+    // The slots of the last burst still name the viewer until others take them; its session must not live that long.
+    wasmViewer.send = sendNothing;
   }
 
   addPayload(payload: Buffer): number {

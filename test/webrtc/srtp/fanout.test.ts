@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { describe, it, expect } from 'vitest';
 import { createSrtpFanout } from '../../../src/webrtc/srtp/create-fanout.ts';
@@ -13,6 +16,9 @@ import {
 import { createSrtpSender } from '../../../src/webrtc/srtp/sender.ts';
 import type { SrtpMaster, SrtpSender } from '../../../src/webrtc/srtp/srtp.ts';
 import { WasmFanout } from '../../../src/webrtc/srtp/wasm-fanout.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const PROFILE = 'AES_CM_128_HMAC_SHA1_80';
 const implementations: [string, () => SrtpFanout][] = [
@@ -34,6 +40,17 @@ function addTestViewer(fanout: SrtpFanout): TestViewer {
   const got: Buffer[] = [];
   const viewer = fanout.addViewer(master, (packet) => got.push(Buffer.from(packet)));
   return { viewer, sender: createSrtpSender(PROFILE, master), got, expected: [] };
+}
+
+/** Adds a viewer that sends to a session, sends to it once and removes it; the session, if it is still reachable. */
+function addSessionOf(fanout: SrtpFanout): WeakRef<object> {
+  const session = { packets: 0 };
+  const viewer = fanout.addViewer(newMaster(), () => session.packets++);
+  fanout.queue(viewer, fanout.addPayload(randomBytes(100)), 1, 96, 1, 1);
+  fanout.flush();
+  expect(session.packets).toBe(1);
+  fanout.removeViewer(viewer);
+  return new WeakRef(session);
 }
 
 /** Queues a packet and notes what the single-packet sender makes of it. */
@@ -204,6 +221,14 @@ describe.each(implementations)('the fan-out on %s', (_name, create) => {
     queueBoth(fanout, viewer, fanout.addPayload(payload), payload, 3);
     fanout.flush();
     expect(viewer.got).toEqual(viewer.expected);
+  });
+
+  it('lets go of what a removed viewer sent to', async () => {
+    const fanout = create();
+    const session = addSessionOf(fanout);
+    await setImmediate();
+    collectGarbage();
+    expect(session.deref()).toBeUndefined();
   });
 
   it('serves a thousand viewers that come and go', () => {
