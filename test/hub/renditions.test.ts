@@ -19,6 +19,8 @@ class FakeFactory implements TranscoderFactory {
   readonly audios: (AudioTranscoderOptions & { closed: boolean })[] = [];
   readonly videos: (VideoTranscoderOptions & { closed: boolean; fed: MediaUnit[] })[] = [];
   isAudioStalled = false;
+  /** What video encoders give waits in here, where there is one. */
+  heldVideo: (() => void)[] | undefined;
 
   audio(options: AudioTranscoderOptions): ReturnType<TranscoderFactory['audio']> {
     const record = { ...options, closed: false };
@@ -38,7 +40,9 @@ class FakeFactory implements TranscoderFactory {
     return {
       feed: (unit) => {
         record.fed.push(unit);
-        options.onUnit({ ...unit, codec: 'h264', height, width: (height * 16) / 9 });
+        const give = (): void => options.onUnit({ ...unit, codec: 'h264', height, width: (height * 16) / 9 });
+        if (this.heldVideo) this.heldVideo.push(give);
+        else give();
       },
       close: async () => void (record.closed = true),
     };
@@ -158,6 +162,42 @@ describe('Renditions', () => {
     await Promise.resolve();
     expect(shape(units)).toMatch(/^K0 a0 a20 v40 a40/);
     expect(units.length).toBeGreaterThan(70);
+  });
+
+  it('begins a new size with picture and sound of one moment, though its encoder starts slowly', async () => {
+    const { renditions, stream, factory, clock } = setUp();
+    read(renditions.renditionOf(stream, PUSH));
+    for (let ms = 0; ms < 8000; ms += 1000) play(stream, ms);
+    factory.heldVideo = [];
+    const { units } = read(renditions.renditionOf(stream, { ...PUSH, heightPx: 720 }));
+    await Promise.resolve();
+    clock.advance(600);
+    for (const give of factory.heldVideo) {
+      give();
+      clock.advance(10);
+    }
+    factory.heldVideo = undefined;
+    play(stream, 8000);
+    expect(shape(units)).toMatch(/^K7000 a7000 a7020 v7040 a7040 a7060 v7080/);
+    const sound = units.filter((unit) => unit.kind === 'audio').map((unit) => unit.ptsUs / 1000);
+    expect(sound).toEqual(sound.map((_, index) => 7000 + index * 20));
+    const times = units.map((unit) => unit.ptsUs);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  it('begins with the sound of now where no picture comes at all', async () => {
+    const { renditions, stream, factory, clock } = setUp();
+    read(renditions.renditionOf(stream, PUSH));
+    for (let ms = 0; ms < 8000; ms += 1000) play(stream, ms);
+    factory.heldVideo = [];
+    const { units } = read(renditions.renditionOf(stream, { ...PUSH, heightPx: 720 }));
+    await Promise.resolve();
+    for (let ms = 8000; ms < 11_900; ms += 20) {
+      clock.advance(20);
+      stream.writeUnit(audioUnit(ms));
+    }
+    expect(units[0]!.ptsUs).toBeGreaterThan(10_000_000);
+    expect(units.every((unit) => unit.kind === 'audio')).toBe(true);
   });
 
   it('stops five seconds after the last release and is reused before that', () => {
