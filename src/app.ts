@@ -247,6 +247,7 @@ async function build(
       probes: config['keep_alive.probes'],
     },
     maxConnections: config.max_connections,
+    maxConnectionsPerAddress: config.max_connections_per_address,
   });
   built.push(() => signalling.close('shutdown'));
   // Without credentials only this machine may steer the server, unless the operator says otherwise.

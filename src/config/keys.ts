@@ -108,6 +108,11 @@ export const SECTIONS = {
     ),
     snapshot_taking_interval_ms: key(integer(100, 60_000, 'ms'), 3000, 'How long a snapshot may take before it fails.'),
     max_connections: key(integer(1, 1_000_000), 10_000, 'WebSocket connections at once; more are refused.'),
+    max_connections_per_address: key(
+      integer(1, 1_000_000),
+      1000,
+      'The same for one client address. Behind a reverse proxy all clients have the address of the proxy: raise it there.',
+    ),
     stream_start_timeout_ms: key(
       integer(1000, 120_000, 'ms'),
       15_000,

@@ -10,7 +10,7 @@ import type { SessionChannel, Sessions } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
 import { Connection, type KeepAlive } from './connection.ts';
 import type { Snapshots } from './dispatch.ts';
-import type { RateLimitOptions } from './rate-limit.ts';
+import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 
 export interface SignallingOptions {
   /** Listening or about to; their owner closes them, after this server. */
@@ -23,6 +23,8 @@ export interface SignallingOptions {
   readonly version: string;
   readonly keepAlive?: KeepAlive;
   readonly maxConnections?: number;
+  /** Of one client address. */
+  readonly maxConnectionsPerAddress?: number;
   /** A Chromium offer is up to 9 KB inside JSON. */
   readonly maxMessageBytes?: number;
   readonly messageRate?: RateLimitOptions;
@@ -36,10 +38,14 @@ export interface SignallingServer extends Closable {
 const DEFAULTS = {
   keepAlive: { algorithm: 'HIGH_LEVEL', intervalMs: 5000, probes: 10 } satisfies KeepAlive,
   maxConnections: 10_000,
+  maxConnectionsPerAddress: 1000,
   maxMessageBytes: 256 * 1024,
   messageRate: { perSecond: 50, burst: 200 },
   maxBufferedBytes: 4 * 1024 * 1024,
 };
+
+/** Refusals that are logged one by one; whoever is refused tries again, and fast. */
+const REFUSAL_LOG_RATE = { perSecond: 1, burst: 5 };
 
 /**
  * The WCS WebSocket API on the given HTTP servers: any path, no sub-protocol, text frames (reference/wcs-protocol.md §1.1).
@@ -48,11 +54,13 @@ const DEFAULTS = {
  */
 export function createSignallingServer(options: SignallingOptions): SignallingServer {
   const { logger, clock, sessions, streams, snapshots, version } = options;
-  const { keepAlive, maxConnections, maxMessageBytes, messageRate, maxBufferedBytes } = {
+  const { keepAlive, maxConnections, maxConnectionsPerAddress, maxMessageBytes, messageRate, maxBufferedBytes } = {
     ...DEFAULTS,
     ...withoutUndefined(options),
   };
   const connections = new Set<Connection>();
+  const countByAddress = new Map<string, number>();
+  const refusalLog = new RateLimit(clock, REFUSAL_LOG_RATE);
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxMessageBytes,
@@ -64,7 +72,9 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
   let closing: Promise<void> | undefined;
 
   const accept = (webSocket: WebSocket, request: IncomingMessage): void => {
-    const connection = new Connection(webSocket, endsOf(request), {
+    const ends = endsOf(request);
+    const { address } = ends.client;
+    const connection = new Connection(webSocket, ends, {
       sessions,
       services,
       clock,
@@ -75,14 +85,24 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
       maxBufferedBytes,
     });
     connections.add(connection);
-    void connection.closed.then(() => connections.delete(connection));
+    countByAddress.set(address, (countByAddress.get(address) ?? 0) + 1);
+    void connection.closed.then(() => {
+      connections.delete(connection);
+      const left = countByAddress.get(address)! - 1;
+      if (left > 0) countByAddress.set(address, left);
+      else countByAddress.delete(address);
+    });
     if (closing) connection.close();
   };
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
-    if (closing || connections.size >= maxConnections) {
-      logger.warn({ connections: connections.size }, 'a connection is refused');
+    const { address } = endsOf(request).client;
+    const ofAddress = countByAddress.get(address) ?? 0;
+    if (closing || connections.size >= maxConnections || ofAddress >= maxConnectionsPerAddress) {
+      if (refusalLog.take()) {
+        logger.warn({ address, ofAddress, connections: connections.size }, 'a connection is refused');
+      }
       socket.once('finish', () => socket.destroy());
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { type Logger, silentLogger } from '../../../src/domain/logger.ts';
 import type { Access } from '../../../src/services/session-access.ts';
 import { type Harness, startHarness } from './harness.ts';
@@ -209,6 +211,21 @@ describe('a signalling session', () => {
     await expect(harness.open()).rejects.toThrow('503');
     client.socket.close();
     await vi.waitFor(() => expect(harness.server.connectionCount).toBe(0));
+    await harness.connect();
+  });
+
+  it('refuses an address that holds its share of connections, and nobody else, with few words in the log', async () => {
+    const warn = vi.fn<Logger['warn']>();
+    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    harness = await startHarness({ maxConnectionsPerAddress: 2, logger });
+    const [first] = [await harness.connect(), await harness.connect()];
+    for (let i = 0; i < 20; i += 1) await expect(harness.open()).rejects.toThrow('503');
+    expect(warn).toHaveBeenCalledTimes(5);
+    const elsewhere = new WebSocket(`ws://127.0.0.1:${harness.port}/`, { localAddress: '127.0.0.2' });
+    await once(elsewhere, 'open');
+    elsewhere.terminate();
+    first.socket.close();
+    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(1));
     await harness.connect();
   });
 
