@@ -20,6 +20,9 @@ export interface BindingOptions {
   extra?: { type: number; value: Buffer }[];
 }
 
+/** What a request has to know of the server. */
+type Credentials = Pick<LocalTransport, 'iceUfrag' | 'icePwd'>;
+
 interface Pipe {
   send(packet: Buffer): void;
   close(): void;
@@ -100,12 +103,17 @@ export class PeerClient {
     this.#pipe.send(packet);
   }
 
+  /** Media packets that nobody has asked for yet. */
+  get waitingMedia(): number {
+    return this.#media.length;
+  }
+
   nextMedia(): Promise<Buffer> {
     const ready = this.#media.shift();
     return ready ? Promise.resolve(ready) : new Promise((resolve) => this.#mediaWaiters.push(resolve));
   }
 
-  request(local: LocalTransport, options: BindingOptions = {}): { packet: Buffer; transactionId: Buffer } {
+  request(local: Credentials, options: BindingOptions = {}): { packet: Buffer; transactionId: Buffer } {
     const transactionId = randomBytes(12);
     const writer = new StunWriter(STUN_TYPE.request, transactionId)
       .add(STUN_ATTRIBUTE.username, Buffer.from(options.username ?? `${local.iceUfrag}:${this.ufrag}`))
@@ -117,7 +125,7 @@ export class PeerClient {
   }
 
   /** Sends a binding request and resolves with its answer. */
-  bind(local: LocalTransport, options: BindingOptions = {}): Promise<StunMessage> {
+  bind(local: Credentials, options: BindingOptions = {}): Promise<StunMessage> {
     const { packet, transactionId } = this.request(local, options);
     return new Promise((resolve) => {
       this.#stunWaiters.set(transactionId.toString('hex'), resolve);
