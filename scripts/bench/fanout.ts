@@ -44,6 +44,8 @@ interface Measured {
   readonly usPerPacket: number;
   /** Part of one core. */
   readonly load: number;
+  /** The same of this process, which plays the publisher and all viewers: near 1 it is the limit, not the server. */
+  readonly generatorLoad: number;
   readonly sent: number;
   readonly received: number;
   /** Every viewer has got every packet once, and the witness could read all of them. */
@@ -61,14 +63,18 @@ async function measure(target: FanoutTarget, audience: Audience): Promise<Measur
   audience.beginCounting();
   const startMs = performance.now();
   const cpuBefore = await cpuUsedUs(target.pid);
+  const generatorBefore = process.cpuUsage();
   const sent = await target.stream.run(runMs);
   const deadlineMs = performance.now() + DRAIN_TIMEOUT_MS;
   while (audience.count.fewest < sent && performance.now() < deadlineMs) await delay(5);
   const cpuUs = (await cpuUsedUs(target.pid)) - cpuBefore;
+  const generator = process.cpuUsage(generatorBefore);
+  const elapsedUs = (performance.now() - startMs) * 1000;
   const { total, fewest, most, genuine } = audience.count;
   return {
     usPerPacket: cpuUs / total,
-    load: cpuUs / 1000 / (performance.now() - startMs),
+    load: cpuUs / elapsedUs,
+    generatorLoad: (generator.user + generator.system) / elapsedUs,
     sent: sent * audience.size,
     received: total,
     isComplete: fewest === sent && most === sent && genuine === sent,
@@ -135,7 +141,7 @@ async function report() {
       row.usPerPacket.min.toFixed(2),
       row.usPerPacket.max.toFixed(2),
       row.oursToThis.toFixed(2),
-      `${(row.load.median * 100).toFixed(0)} %`,
+      percent(row.load.median),
       String(row.viewersPerCore),
       String(row.rssMb),
       `${row.completeRounds}/${rounds}`,
@@ -146,26 +152,41 @@ async function report() {
   return rows;
 }
 
+interface SearchStep {
+  readonly viewers: number;
+  readonly load: number;
+  readonly generatorLoad: number;
+  readonly usPerPacket: number;
+  readonly isComplete: boolean;
+}
+
 /** Grows our audience until packets are missing. */
-async function search(): Promise<{ viewers: number; load: number; isComplete: boolean; usPerPacket: number }[]> {
+async function search(): Promise<SearchStep[]> {
   const { target, audience } = contestants[0]!;
-  const steps: { viewers: number; load: number; isComplete: boolean; usPerPacket: number }[] = [];
+  const steps: SearchStep[] = [];
   for (const size of searchSizes) {
     await audience.growTo(size);
     let measured = await measure(target, audience);
     // The load generator shares the machine; a size counts as failed when it fails twice.
     if (!measured.isComplete) measured = await measure(target, audience);
-    const { load, isComplete, usPerPacket, sent, received } = measured;
-    steps.push({ viewers: size, load, isComplete, usPerPacket });
+    const { isComplete, sent, received } = measured;
+    const [load, generatorLoad, usPerPacket] = [measured.load, measured.generatorLoad, measured.usPerPacket].map(
+      (value) => Number(value.toFixed(2)),
+    ) as [number, number, number];
+    steps.push({ viewers: size, load, generatorLoad, usPerPacket, isComplete });
     const dropped = (await target.sendsDropped()) ?? 0;
     console.log(
-      `${size} viewers: ${(load * 100).toFixed(0)} % of a core, ${usPerPacket.toFixed(2)} µs/packet, ` +
-        `${isComplete ? 'every packet delivered' : `${sent - received} of ${sent} packets missing (${dropped} not sent for want of room)`}`,
+      `${size} viewers: ${percent(load)} of a core (load generator ${percent(generatorLoad)}), ${usPerPacket} µs/packet, ` +
+        (isComplete
+          ? 'every packet delivered'
+          : `${sent - received} of ${sent} packets missing (${dropped} not sent by the server for want of room)`),
     );
     if (!isComplete) break;
   }
   return steps;
 }
+
+const percent = (part: number): string => `${(part * 100).toFixed(0)} %`;
 
 try {
   await compare();

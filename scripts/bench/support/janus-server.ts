@@ -34,7 +34,8 @@ export async function startJanus({ name, address, eventLoops }: JanusServerOptio
   const [webSocketPort, audioPort, videoPort] = await freePorts();
   const config = { address, webSocketPort, audioPort, videoPort, eventLoops };
   const directory = await writeJanusConfig(config, await findPlugins());
-  const child = spawn(JANUS, ['-F', directory], { stdio: 'ignore' });
+  // It must not outlive a bench that was killed.
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', JANUS, '-F', directory], { stdio: 'ignore' });
   const exited = once(child, 'exit');
   const source = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) });
   let api: JanusApi | undefined;
