@@ -6,7 +6,8 @@ RUN apt-get update \
 
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --no-audit --no-fund
+# The second is for a registry mirror without the packages of other platforms: the same versions, without that check.
+RUN npm ci --omit=dev --no-audit --no-fund || npm install --no-save --omit=dev --no-audit --no-fund
 COPY conf ./conf
 COPY pipelines ./pipelines
 COPY src ./src

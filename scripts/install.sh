@@ -31,12 +31,17 @@ need() {
 }
 
 # npm_packages: `npm ci` when node_modules is not the one of package-lock.json. Node 24 comes with it (npm package "node").
+# `npm ci` refuses a lock file that lacks the optional packages of other platforms, which a registry mirror may not have;
+# `npm install --no-save` then installs the same versions and leaves the lock file alone.
 npm_packages() {
   local lock stamp=node_modules/.installed-lock
   lock=$(sha256sum package-lock.json | cut -d' ' -f1)
   if [ "$(cat "$stamp" 2>/dev/null || true)" != "$lock" ]; then
     say "Installing npm packages (npm ci)"
-    npm ci --no-audit --no-fund --loglevel=error >&2
+    if ! npm ci --no-audit --no-fund --loglevel=silent >&2; then
+      say "npm ci refuses the lock file on this registry; installing the locked versions with npm install --no-save"
+      npm install --no-save --no-audit --no-fund --loglevel=error >&2
+    fi
     printf '%s\n' "$lock" >"$stamp"
   fi
   export PATH="$PWD/node_modules/.bin:$PATH"
