@@ -1,5 +1,6 @@
 import type { CancelTimer, Clock } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
+import type { MediaUnit } from '../domain/media.ts';
 import type { Logger } from '../domain/logger.ts';
 import { negotiatePlay, negotiatePublish } from '../protocol/sdp/negotiate.ts';
 import { parseOffer } from '../protocol/sdp/parse-offer.ts';
@@ -12,11 +13,13 @@ import type {
   PlayRequest,
   PublishAnswer,
   PublishRequest,
+  UnitStreamRequest,
 } from './media-worker.ts';
 import type { PeerHost } from './peer.ts';
 import { ForwardTurn } from './session/forward-turn.ts';
 import { PlayerSession } from './session/player-session.ts';
 import { PublisherSession } from './session/publisher-session.ts';
+import { UnitStream } from './session/unit-stream.ts';
 import { createSrtpFanout } from './srtp/create-fanout.ts';
 import type { SrtpFanout } from './srtp/fanout.ts';
 
@@ -38,6 +41,7 @@ export class LocalMediaWorker implements MediaWorker {
   readonly #turn = new ForwardTurn(this.#fanout);
   readonly #publishers = new Map<string, PublisherSession>();
   readonly #players = new Map<string, PlayerSession>();
+  readonly #unitStreams = new Map<string, UnitStream>();
   #listener: (event: MediaEvent) => void = () => {};
   #stopTicks: CancelTimer[] = [];
   #lastSecondUs: number;
@@ -76,7 +80,7 @@ export class LocalMediaWorker implements MediaWorker {
 
   async play(request: PlayRequest): Promise<PlayAnswer> {
     this.#refuseKnown(request.sessionId);
-    const source = this.#publishers.get(request.streamId);
+    const source = this.#publishers.get(request.streamId) ?? this.#unitStreams.get(request.streamId);
     if (!source) throw new AppError('STREAM_NOT_FOUND', `no stream with id "${request.streamId}"`);
     const { clock, host, randomBelow } = this.#options;
     const plan = negotiatePlay(parseOffer(request.offerSdp), source.playSource, {
@@ -117,8 +121,38 @@ export class LocalMediaWorker implements MediaWorker {
     this.#players.get(sessionId)?.close('closed');
   }
 
+  openUnitStream(request: UnitStreamRequest): void {
+    const { streamId } = request;
+    this.#refuseKnown(streamId);
+    const { clock, randomBelow } = this.#options;
+    const stream = new UnitStream({
+      request,
+      turn: this.#turn,
+      clock,
+      randomBelow,
+      events: {
+        onKeyframeNeeded: () => this.#emit({ type: 'keyframeNeeded', streamId }),
+        onSize: (width, height) => this.#emit({ type: 'videoFormat', streamId, width, height }),
+      },
+    });
+    this.#unitStreams.set(streamId, stream);
+    this.#updateTicks();
+  }
+
+  writeUnit(streamId: string, unit: MediaUnit): void {
+    this.#unitStreams.get(streamId)?.write(unit);
+  }
+
+  closeUnitStream(streamId: string): void {
+    const stream = this.#unitStreams.get(streamId);
+    this.#unitStreams.delete(streamId);
+    stream?.close();
+    this.#updateTicks();
+  }
+
   requestKeyframe(streamId: string): void {
     this.#publishers.get(streamId)?.requestKeyframe();
+    this.#unitStreams.get(streamId)?.requestKeyframe();
   }
 
   setFramesWanted(streamId: string, wanted: boolean): void {
@@ -133,7 +167,7 @@ export class LocalMediaWorker implements MediaWorker {
   async #dispose(): Promise<void> {
     for (const player of this.#players.values()) player.close('closed');
     for (const publisher of this.#publishers.values()) publisher.close('closed');
-    this.#updateTicks();
+    for (const streamId of this.#unitStreams.keys()) this.closeUnitStream(streamId);
     this.#turn.flush();
     await this.#options.host.close();
   }
@@ -168,7 +202,8 @@ export class LocalMediaWorker implements MediaWorker {
   }
 
   #refuseKnown(sessionId: string): void {
-    if (this.#publishers.has(sessionId) || this.#players.has(sessionId)) {
+    const known: readonly ReadonlyMap<string, object>[] = [this.#publishers, this.#players, this.#unitStreams];
+    if (known.some((sessions) => sessions.has(sessionId))) {
       throw new AppError('MEDIA_SESSION_IN_USE', `media session "${sessionId}" exists already`);
     }
   }
@@ -176,7 +211,7 @@ export class LocalMediaWorker implements MediaWorker {
   /** An idle worker has no timer. */
   #updateTicks(): void {
     const { clock } = this.#options;
-    if (this.#publishers.size === 0) {
+    if (this.#publishers.size === 0 && this.#unitStreams.size === 0) {
       for (const stop of this.#stopTicks) stop();
       this.#stopTicks = [];
     } else if (this.#stopTicks.length === 0) {
@@ -198,6 +233,7 @@ export class LocalMediaWorker implements MediaWorker {
       const rate = this.#guard(sessionId, () => publisher.secondTick(nowUs, intervalUs));
       if (rate) this.#emit({ type: 'rate', sessionId, direction: 'inbound', rate });
     }
+    for (const [streamId, stream] of this.#unitStreams) this.#guard(streamId, () => stream.secondTick(nowUs));
     for (const [sessionId, player] of this.#players) {
       const rate = this.#guard(sessionId, () => player.secondTick(nowUs, intervalUs));
       if (rate) this.#emit({ type: 'rate', sessionId, direction: 'outbound', rate });

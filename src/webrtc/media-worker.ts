@@ -1,4 +1,4 @@
-import type { AudioCodec, VideoCodec } from '../domain/media.ts';
+import type { AudioCodec, MediaUnit, VideoCodec } from '../domain/media.ts';
 
 /**
  * The one narrow door between control and media (design §1): plain serialisable commands and events, no packet and no
@@ -13,6 +13,15 @@ export interface MediaWorker {
    * After it resolves exactly one `connected` or `ended` event follows within the connect timeout.
    */
   publish(request: PublishRequest): Promise<PublishAnswer>;
+  /**
+   * Makes a stream of media units instead of RTP: a rendition, or what came by another protocol. Throws AppError
+   * `MEDIA_SESSION_IN_USE`. Players of it are asked for keyframes by `keyframeNeeded`.
+   */
+  openUnitStream(request: UnitStreamRequest): void;
+  /** Ignored for unknown streams and for units of another codec than the stream's. `unit` may be kept and is not changed. */
+  writeUnit(streamId: string, unit: MediaUnit): void;
+  /** Its players end with `source_ended`. Unknown ids are ignored. */
+  closeUnitStream(streamId: string): void;
   /** Answers a player's offer. As `publish`; also rejects with `STREAM_NOT_FOUND` when the stream has ended meanwhile. */
   play(request: PlayRequest): Promise<PlayAnswer>;
   /** Ends a publisher or player. Unknown ids are ignored. Its `ended` event carries the reason `closed`. */
@@ -44,13 +53,20 @@ export interface PublishAnswer {
 
 export interface PlayRequest {
   readonly sessionId: string;
-  /** The publisher's session id. */
+  /** The publisher's session id, or that of a unit stream. */
   readonly streamId: string;
   readonly offerSdp: string;
   readonly transport: 'UDP' | 'TCP';
 }
 
 export type PlayAnswer = PublishAnswer;
+
+export interface UnitStreamRequest {
+  /** Unlike that of any session. */
+  readonly streamId: string;
+  readonly video?: { readonly codec: 'h264' } | undefined;
+  readonly audio?: { readonly codec: Exclude<AudioCodec, 'aac'> } | undefined;
+}
 
 /** Why a session ended; edges translate it to the WCS vocabulary. */
 export type MediaEndReason =
@@ -116,6 +132,8 @@ export type MediaEvent =
       readonly bitrateBps: number;
       readonly availableBps: number;
     }
+  /** A player of a unit stream needs a keyframe; at most one of these in 500 ms for each stream. */
+  | { readonly type: 'keyframeNeeded'; readonly streamId: string }
   | { readonly type: 'frame'; readonly streamId: string; readonly frame: RtpFrame }
   /** A hole in the video was given up; frames resume at the next keyframe. */
   | { readonly type: 'framesLost'; readonly streamId: string }

@@ -1,4 +1,5 @@
 import { AppError } from '../../src/domain/errors.ts';
+import type { MediaUnit } from '../../src/domain/media.ts';
 import type {
   MediaEndReason,
   MediaEvent,
@@ -6,6 +7,7 @@ import type {
   PlayRequest,
   PublishAnswer,
   PublishRequest,
+  UnitStreamRequest,
 } from '../../src/webrtc/media-worker.ts';
 
 /** The media plane as control sees it: answers at once, connects and ends when the test says so. */
@@ -15,6 +17,8 @@ export class FakeMediaWorker implements MediaWorker {
   readonly played: PlayRequest[] = [];
   readonly closed: string[] = [];
   readonly open = new Set<string>();
+  /** What was written to each open one. */
+  readonly unitStreams = new Map<string, MediaUnit[]>();
   answer: PublishAnswer = { answerSdp: 'answer', video: { codec: 'h264' }, audio: { codec: 'opus' } };
   /** Rejects the next offer. */
   refusal: AppError | undefined;
@@ -35,6 +39,18 @@ export class FakeMediaWorker implements MediaWorker {
   close(sessionId: string): void {
     this.closed.push(sessionId);
     if (this.open.delete(sessionId)) this.#listener({ type: 'ended', sessionId, reason: 'closed' });
+  }
+
+  openUnitStream(request: UnitStreamRequest): void {
+    this.unitStreams.set(request.streamId, []);
+  }
+
+  writeUnit(streamId: string, unit: MediaUnit): void {
+    this.unitStreams.get(streamId)?.push(unit);
+  }
+
+  closeUnitStream(streamId: string): void {
+    this.unitStreams.delete(streamId);
   }
 
   requestKeyframe(): void {}
