@@ -114,6 +114,7 @@ async function build(
   built.push(() => transcoders.close('shutdown'));
   const renditions = new Renditions({ factory: transcoders, clock, logger });
   const soundFiles = createSoundFileEncoder({ host, mediaDirectory, bitrateBps: SOUND_BITRATE_BPS });
+  built.push(() => soundFiles.close('shutdown'));
   const gate = await createRtmpPushGate({ logger, clock, allowAddress: addressPolicy });
   built.push(() => gate.close());
 

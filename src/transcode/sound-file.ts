@@ -1,5 +1,6 @@
 import { soundFileArguments } from '../../pipelines/sound-file.ts';
 import { AppError } from '../domain/errors.ts';
+import type { Closable } from '../domain/life-cycle.ts';
 import { parseFlvAudio } from '../protocol/flv/audio-tag.ts';
 import { FlvTagReader } from '../protocol/flv/tag-reader.ts';
 import { startChild, type Child } from '../supervisor/child-process.ts';
@@ -13,7 +14,8 @@ export interface SoundFileEncoderOptions {
   readonly bitrateBps: number;
 }
 
-export interface SoundFileEncoder {
+/** `close` ends what is still being encoded, and nothing is encoded after it; whoever waits gets CHILD_FAILED. */
+export interface SoundFileEncoder extends Closable {
   /**
    * AAC-LC frames (1024 samples, 48 kHz stereo) of a WAV file in the media directory; remembered until the file changes.
    * Throws AppError SOUND_FILE_NOT_FOUND, and CHILD_FAILED when it cannot be decoded.
@@ -22,17 +24,21 @@ export interface SoundFileEncoder {
 }
 
 const MAX_DURATION_SECONDS = 900;
-const MAX_CACHED_FILES = 32;
+/** A quarter of an hour at 128 kbit/s is 14 MB. */
+const MAX_CACHED_FILES = 8;
 const MAX_TAG_BYTES = 64 << 10;
 const ENCODE_TIMEOUT_MS = 60_000;
 
 export function createSoundFileEncoder(options: SoundFileEncoderOptions): SoundFileEncoder {
+  const running = new Set<Child>();
+  let isClosed = false;
   const cache = new Map<string, { readonly version: string; readonly frames: Promise<readonly Buffer[]> }>();
 
   const encodeOnce = (file: MediaFile): Promise<readonly Buffer[]> => {
     const known = cache.get(file.path);
     cache.delete(file.path);
-    const entry = known?.version === file.version ? known : { version: file.version, frames: encode(file, options) };
+    const entry =
+      known?.version === file.version ? known : { version: file.version, frames: encode(file, options, running) };
     cache.set(file.path, entry);
     if (cache.size > MAX_CACHED_FILES) cache.delete(cache.keys().next().value!);
     entry.frames.catch(() => {
@@ -42,11 +48,23 @@ export function createSoundFileEncoder(options: SoundFileEncoderOptions): SoundF
   };
 
   return {
-    encodeSoundFile: async (name) => encodeOnce(await findSoundFile(options.mediaDirectory, name)),
+    encodeSoundFile: async (name) => {
+      const file = await findSoundFile(options.mediaDirectory, name);
+      if (isClosed) throw new AppError('CHILD_FAILED', 'the sound file was not encoded: the server is stopping');
+      return encodeOnce(file);
+    },
+    async close() {
+      isClosed = true;
+      await Promise.all([...running].map((child) => child.kill()));
+    },
   };
 }
 
-async function encode(file: MediaFile, { host, bitrateBps }: SoundFileEncoderOptions): Promise<readonly Buffer[]> {
+async function encode(
+  file: MediaFile,
+  { host, bitrateBps }: SoundFileEncoderOptions,
+  running: Set<Child>,
+): Promise<readonly Buffer[]> {
   const child = startChild({
     program: host.ffmpegPath,
     args: soundFileArguments({ path: file.path, bitrateBps, maxDurationSeconds: MAX_DURATION_SECONDS }),
@@ -56,10 +74,12 @@ async function encode(file: MediaFile, { host, bitrateBps }: SoundFileEncoderOpt
     logger: host.logger,
     clock: host.clock,
   });
+  running.add(child);
   const cancel = host.clock.after(ENCODE_TIMEOUT_MS, () => void child.kill());
   const frames = collectFrames(child);
   const end = await child.ended;
   cancel();
+  running.delete(child);
   // The first frame is the encoder's priming; without it the first sample of the file is the first to be heard.
   if (end.exitCode === 0 && frames.length > 1) return frames.slice(1);
   const { detail } = classifyFfmpegEnd(end, child.stderrLines(), false);

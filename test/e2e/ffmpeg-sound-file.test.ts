@@ -1,9 +1,9 @@
 import { mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createSoundFileEncoder } from '../../src/transcode/sound-file.ts';
-import { beeps, decodeAac, ffmpeg, host, onset } from './ffmpeg-support.ts';
+import { beeps, decodeAac, ffmpeg, host, onset, pidWithNonce } from './ffmpeg-support.ts';
 
 describe('sound files with the real ffmpeg', () => {
   let directory = '';
@@ -48,5 +48,18 @@ describe('sound files with the real ffmpeg', () => {
     await expect(sounds.encodeSoundFile('broken.wav')).rejects.toMatchObject({ code: 'CHILD_FAILED' });
     await ffmpeg([...beeps(1), '-y', join(directory, 'broken.wav')]);
     expect((await sounds.encodeSoundFile('broken.wav')).length).toBeGreaterThan(40);
+  });
+
+  it('leave no ffmpeg behind when the server stops while they are encoded', async () => {
+    await ffmpeg([...beeps(800), '-ac', '1', '-y', join(directory, 'long.wav')]);
+    const nonce = `sound-${process.pid}`;
+    const sounds = createSoundFileEncoder({ host: { ...host, nonce }, mediaDirectory: directory, bitrateBps: 96_000 });
+    const encoding = sounds.encodeSoundFile('long.wav');
+    encoding.catch(() => {});
+    await vi.waitFor(() => pidWithNonce(nonce), { timeout: 5_000 });
+    await sounds.close('test over');
+    expect(() => pidWithNonce(nonce)).toThrow(/no process/);
+    await expect(encoding).rejects.toMatchObject({ code: 'CHILD_FAILED' });
+    await expect(sounds.encodeSoundFile('long.wav')).rejects.toMatchObject({ code: 'CHILD_FAILED' });
   });
 });
