@@ -51,8 +51,20 @@ interface PageSession {
   sendData(payload: unknown): Promise<unknown>;
 }
 
+interface VideoElement {
+  requestVideoFrameCallback(callback: () => void): void;
+}
+
 interface PagePeer {
   getStats(): Promise<{ values(): Iterable<RtcStat> }>;
+}
+
+interface PageEntry {
+  readonly stream: PageStream;
+  readonly events: SdkEvent[];
+  peer?: PagePeer;
+  /** Resolves with the time of the first picture that the page shows of this stream. */
+  firstPictureMs(): Promise<number>;
 }
 
 /** The globals of the page that the functions below run in. */
@@ -61,13 +73,16 @@ interface PageGlobals {
     createSession(options: { urlServer: string }): PageSession;
     constants: Record<string, Record<string, string> & string>;
   };
-  document: { createElement(tag: string): object; body: { append(element: object): void } };
+  document: {
+    createElement(tag: string): { querySelector(tag: string): VideoElement | null };
+    body: { append(element: object): void };
+  };
   RTCPeerConnection: new (...args: unknown[]) => PagePeer;
   WebSocket: { prototype: { send(data: unknown): void } };
   performance: { now(): number };
   sdkTest: {
     session?: PageSession;
-    readonly streams: Map<string, { stream: PageStream; events: SdkEvent[]; peer: PagePeer | undefined }>;
+    readonly streams: Map<string, PageEntry>;
     starting: string;
     offerEdit: SdkStreamOptions['offerEdit'];
   };
@@ -219,6 +234,14 @@ export class SdkStream {
     return stats.find((stat) => stat.type === type && (kind === undefined || stat.kind === kind)) ?? { type };
   }
 
+  /** When the page showed the player's first picture, on the clock of `SdkEvent.atMs`. To be asked for before it does. */
+  firstPictureMs(): Promise<number> {
+    return this.page.evaluate(
+      (key) => (globalThis as unknown as PageGlobals).sdkTest.streams.get(key)!.firstPictureMs(),
+      this.#key,
+    );
+  }
+
   /** Polls the statistics until `read` gives something. */
   async until<T>(read: (stats: RtcStat[]) => T | undefined, what: string, timeoutMs = DEFAULT_WAIT_MS): Promise<T> {
     const deadlineMs = Date.now() + timeoutMs;
@@ -313,5 +336,14 @@ function createStream({ key, options }: { key: string; options: SdkStreamOptions
     note('UPDATE', { quality, clientBps, serverBps }),
   );
   sdkTest.offerEdit = offerEdit;
-  sdkTest.streams.set(key, { stream, events, peer: undefined });
+  const firstPictureMs = (): Promise<number> =>
+    new Promise((resolve) => {
+      const search = setInterval(() => {
+        const video = display.querySelector('video');
+        if (!video) return;
+        clearInterval(search);
+        video.requestVideoFrameCallback(() => resolve(performance.now()));
+      }, 2);
+    });
+  sdkTest.streams.set(key, { stream, events, firstPictureMs });
 }

@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startBrowser, type TestBrowser } from '../support/browser.ts';
+import { SdkPage, type RtcStat, type SdkStream } from '../support/sdk-page.ts';
+import { startTestApp, type TestApp } from '../support/test-app.ts';
+
+let app: TestApp;
+let browser: TestBrowser;
+let names = 0;
+const pages: SdkPage[] = [];
+
+beforeAll(async () => {
+  app = await startTestApp();
+  browser = await startBrowser();
+});
+
+afterEach(async () => {
+  for (const { page } of pages.splice(0)) await page.close();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await app?.close('the tests are over');
+});
+
+async function openPage(): Promise<SdkPage> {
+  const page = await SdkPage.open(browser, app.wsUrl);
+  pages.push(page);
+  return page;
+}
+
+const freshName = (): string => `timing-${names++}`;
+
+function inbound(stats: readonly RtcStat[], kind: 'video' | 'audio'): RtcStat | undefined {
+  return stats.find((stat) => stat.type === 'inbound-rtp' && stat.kind === kind);
+}
+
+/** How much later the picture is shown than the sound that belongs to it, in ms; `undefined` until both are known. */
+function skewMs(stats: readonly RtcStat[]): number | undefined {
+  const video = Number(inbound(stats, 'video')?.['estimatedPlayoutTimestamp']);
+  const audio = Number(inbound(stats, 'audio')?.['estimatedPlayoutTimestamp']);
+  return video > 0 && audio > 0 ? audio - video : undefined;
+}
+
+/** The mean time that pictures spend in the jitter buffer over `windowMs`, in ms. */
+async function videoBufferMs(player: SdkStream, windowMs: number): Promise<number> {
+  const before = await player.stat('inbound-rtp', 'video');
+  await sleep(windowMs);
+  const after = await player.stat('inbound-rtp', 'video');
+  const gained = (field: string): number => Number(after[field]) - Number(before[field]);
+  return (gained('jitterBufferDelay') * 1000) / gained('jitterBufferEmittedCount');
+}
+
+const SKEW_SAMPLES = 25;
+const SKEW_SAMPLE_EVERY_MS = 400;
+/** After the first sender reports the browser brings audio and video together in small steps. */
+const SETTLE_MS = 5000;
+
+test('sender reports keep audio and video within 60 ms of each other for ten seconds', async () => {
+  const name = freshName();
+  await (await openPage()).publish({ name });
+  const player = await (await openPage()).play({ name });
+  await player.until(skewMs, 'playout times of audio and video');
+  await sleep(SETTLE_MS);
+  const skews: number[] = [];
+  for (let i = 0; i < SKEW_SAMPLES; i++) {
+    skews.push(skewMs(await player.stats())!);
+    await sleep(SKEW_SAMPLE_EVERY_MS);
+  }
+  console.log(`audio-video skew: ${Math.min(...skews)} to ${Math.max(...skews)} ms`);
+  for (const skew of skews) expect(Math.abs(skew)).toBeLessThan(60);
+});
+
+test("the browser's bandwidth estimate passes 2 Mbit/s on a clean path within 20 seconds", async () => {
+  const video = { width: 1280, height: 720 };
+  const publisher = await (await openPage()).publish({ name: freshName(), constraints: { audio: true, video } });
+  const startMs = Date.now();
+  const estimateBps = await publisher.until(
+    (stats) =>
+      stats
+        .filter(({ type }) => type === 'candidate-pair')
+        .map((pair) => Number(pair['availableOutgoingBitrate'] ?? 0))
+        .find((bps) => bps > 2_000_000),
+    'an estimate over 2 Mbit/s',
+    20_000,
+  );
+  console.log(`estimate ${Math.round(estimateBps / 1000)} kbit/s after ${Date.now() - startMs} ms`);
+  expect(estimateBps).toBeGreaterThan(2_000_000);
+});
+
+test.each([
+  { codec: 'H.264', stripCodecs: '' },
+  { codec: 'VP8', stripCodecs: 'H264' },
+])('the first picture of $codec is shown within a second of the request to play', async ({ codec, stripCodecs }) => {
+  const name = freshName();
+  const publisher = await (await openPage()).publish({ name, stripCodecs });
+  await publisher.untilFrames(20);
+  const page = await openPage();
+  const delaysMs: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const player = await page.createStream({ name });
+    const firstPictureMs = player.firstPictureMs();
+    await player.act('play');
+    const { atMs: askedMs } = await player.waitFor('PENDING');
+    delaysMs.push((await firstPictureMs) - askedMs);
+    await player.act('stop');
+    await player.waitFor('STOPPED');
+  }
+  console.log(`${codec}: play to first picture ${delaysMs.map(Math.round).join(', ')} ms`);
+  expect(Math.max(...delaysMs)).toBeLessThan(1000);
+});
+
+test.each([
+  { codec: 'H.264', stripCodecs: '' },
+  { codec: 'VP8', stripCodecs: 'H264' },
+])('a viewer who joins in the middle of a GOP of $codec keeps no delay', async ({ codec, stripCodecs }) => {
+  const name = freshName();
+  await (await openPage()).publish({ name, stripCodecs });
+  const early = await (await openPage()).play({ name });
+  const laterPage = await openPage();
+  // The early viewer's keyframe is two seconds old by then, recent enough for its GOP to be replayed.
+  await early.untilFrames(40);
+  const keyframesBefore = (await early.stat('inbound-rtp', 'video'))['keyFramesDecoded'];
+  const late = await laterPage.play({ name });
+  await late.untilFrames(100);
+  const [earlyMs, lateMs] = await Promise.all([videoBufferMs(early, 1500), videoBufferMs(late, 1500)]);
+  console.log(`${codec}: jitter buffer ${earlyMs.toFixed(1)} ms early, ${lateMs.toFixed(1)} ms late`);
+  expect((await early.stat('inbound-rtp', 'video'))['keyFramesDecoded']).toBe(keyframesBefore);
+  expect(lateMs).toBeLessThan(300);
+});
