@@ -1,7 +1,8 @@
 import type { CancelTimer, Clock } from '../../domain/clock.ts';
+import { assertNever } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
 import type { MediaUnit } from '../../domain/media.ts';
-import type { AudioMode, RunEnd } from '../../domain/transponder.ts';
+import type { AudioMode, ExitClass, RunEnd } from '../../domain/transponder.ts';
 import type { GateEvent, GateSession, RtmpPushGate } from '../../egress/gate.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { LiveStream } from '../../hub/live-stream.ts';
@@ -38,6 +39,8 @@ const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const FIRST_UNIT_TIMEOUT_MS = 10_000;
 const STALL_TIMEOUT_MS = 8000;
+/** From the first unit to a destination that takes media; longer than connecting may take. */
+const START_TIMEOUT_MS = CONNECT_TIMEOUT_MS + STALL_TIMEOUT_MS;
 /** How often the counters are looked at: quickly until bytes flow, then at the pace of the progress report. */
 const STARTING_POLL_MS = 50;
 const ACTIVE_POLL_MS = 500;
@@ -56,9 +59,11 @@ export class RtmpPushRun implements PushRun {
   #stream: LiveStream | undefined;
   #lease: RenditionLease | undefined;
   #reader: Reader | undefined;
+  #pictureWatch: Reader | undefined;
   #gate: GateSession | undefined;
   #child: Child | undefined;
   #feed: ChildFeed | undefined;
+  #gateEnd: RunEnd | undefined;
   #hasVideo = false;
   #cancelTimer: CancelTimer | undefined;
   #flow: FlowWatch | undefined;
@@ -68,6 +73,8 @@ export class RtmpPushRun implements PushRun {
   #fps: number | undefined;
   #lastBytes = 0;
   #lastReportUs = 0;
+  #startedAtUs = 0;
+  #wasActive = false;
   /** The first reason wins. */
   #end: RunEnd | undefined;
   #finished: Promise<void> | undefined;
@@ -121,18 +128,34 @@ export class RtmpPushRun implements PushRun {
       fromCachedGop: true,
       maxQueueBytes: MAX_QUEUE_BYTES,
       onUnit: (unit) => this.#unit(unit),
-      onEnd: (reason) => void this.#finish({ exitClass: 'source_gone', detail: reason }),
-      onTracks: (tracks) => {
-        if (this.#hasVideo || !tracks.video || tracks.video.width === 0) return;
+      // A rendition also ends when its transcoder has given up; that is no end of the stream.
+      onEnd: (reason) => void this.#finish({ exitClass: stream.hasEnded ? 'source_gone' : 'crash', detail: reason }),
+    });
+    if (video && !this.#hasVideo) this.#pictureWatch = this.#watchForPicture(stream);
+  }
+
+  /** A rendition without video does not tell of any, so this reads the stream itself, up to its next keyframe. */
+  #watchForPicture(stream: LiveStream): Reader {
+    return stream.addReader({
+      label: `push ${this.#options.id}, waiting for a picture`,
+      fromCachedGop: false,
+      video: 'decode',
+      audio: false,
+      maxQueueBytes: MAX_QUEUE_BYTES,
+      onUnit: () => {
         this.#silentVideo.delete(stream);
         void this.#finish({ exitClass: 'replan', detail: 'the stream has a picture now' });
+        return true;
       },
+      onEnd: () => {},
     });
   }
 
   #unit(unit: MediaUnit): boolean {
     if (this.#end) return true;
     if (!this.#feed) {
+      // What could not be started is not tried again; its end is on the way.
+      if (this.#child) return true;
       if (unit.kind === 'audio' && this.#hasVideo) {
         this.#silentVideo.add(this.#stream!);
         void this.#finish({ exitClass: 'replan', detail: 'the stream sends no picture' });
@@ -186,6 +209,7 @@ export class RtmpPushRun implements PushRun {
     child.input?.on('drain', () => this.#reader?.resume());
     this.#flow = new FlowWatch(STALL_TIMEOUT_MS, clock.monotonicUs());
     this.#lastReportUs = clock.monotonicUs();
+    this.#startedAtUs = clock.monotonicUs();
     this.#poll(STARTING_POLL_MS);
     if (child.pid === undefined || !child.input) return undefined;
     onEvent({
@@ -210,8 +234,21 @@ export class RtmpPushRun implements PushRun {
         this.#logger.info({ code: event.code, level: event.level }, `the destination says: ${event.description}`);
         break;
       case 'ended':
-        void this.#finish(event.end);
+        this.#gateEnded(event.end);
+        break;
+      default:
+        assertNever(event);
     }
+  }
+
+  #gateEnded(end: RunEnd): void {
+    if (!isAboutChild(end.exitClass)) {
+      void this.#finish(end);
+      return;
+    }
+    // How the child ended it tells best itself; a child without its gate is of no use.
+    this.#gateEnd = end;
+    void this.#child?.stop();
   }
 
   #poll(periodMs: number): void {
@@ -231,8 +268,14 @@ export class RtmpPushRun implements PushRun {
     }
     if (!this.#isActive && isFlowing && this.#isPublishing && mediaStarted && bytesAccepted > this.#lastBytes) {
       this.#isActive = true;
+      this.#wasActive = true;
       this.#options.onEvent({ type: 'active' });
       if (periodMs !== ACTIVE_POLL_MS) this.#poll(ACTIVE_POLL_MS);
+    }
+    if (!this.#wasActive && nowUs - this.#startedAtUs > START_TIMEOUT_MS * 1000) {
+      const detail = this.#isPublishing ? 'the destination takes no media' : 'the publishing process does not publish';
+      void this.#finish({ exitClass: 'start_timeout', detail });
+      return;
     }
     const elapsedUs = nowUs - this.#lastReportUs;
     if (elapsedUs < ACTIVE_POLL_MS * 1000) return;
@@ -249,9 +292,13 @@ export class RtmpPushRun implements PushRun {
     });
   }
 
-  #childEnded(end: ChildEnd): void {
-    // Where the gate is over too, its word is better than the child's; it comes in the same turn or was first.
-    setImmediate(() => void this.#finish(classifyFfmpegEnd(end, this.#child!.stderrLines(), false)));
+  async #childEnded(end: ChildEnd): Promise<void> {
+    // A child that fails because its destination did may be gone before the gate has said so.
+    await this.#gate?.close();
+    const own = classifyFfmpegEnd(end, this.#child!.stderrLines(), false);
+    // The child has met nobody but the gate: what it says about a destination is not that destination's word.
+    const isOwn = isAboutChild(own.exitClass) || this.#gateEnd === undefined;
+    await this.#finish(isOwn ? own : { ...this.#gateEnd!, exitClass: 'crash' });
   }
 
   #finish(end: RunEnd): Promise<void> {
@@ -263,6 +310,7 @@ export class RtmpPushRun implements PushRun {
   async #close(): Promise<void> {
     this.#cancelTimer?.();
     this.#reader?.close();
+    this.#pictureWatch?.close();
     this.#lease?.release();
     // The child ends the stream in order when its input ends; the gate then has said goodbye to the destination.
     const childEnd = await this.#child?.stop();
@@ -280,3 +328,8 @@ export class RtmpPushRun implements PushRun {
 }
 
 const STDERR_HEAD_LINES = 20;
+
+/** Of an end told by the gate or read off the child: it is the child's, and not the destination's or the network's. */
+function isAboutChild(exitClass: ExitClass): boolean {
+  return !exitClass.startsWith('dest_') && exitClass !== 'tls_error';
+}
