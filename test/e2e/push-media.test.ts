@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { appChildren } from '../support/app-children.ts';
 import type { PublishOptions } from '../support/publisher-page.ts';
-import { startPushRig, type PushRig } from '../support/push-rig.ts';
+import { H264_ONLY, startPushRig, VP8_ONLY, type PushRig } from '../support/push-rig.ts';
 import { beepTimes, flashTimes, packetsOf, pictureSizes, probeStreams, record } from '../support/recording.ts';
 
-const H264_ONLY = 'VP8,VP9,AV1';
-const VP8_ONLY = 'H264,VP9,AV1';
 const MINUTE_SECONDS = 60;
 
 describe('a browser pushed to nginx-rtmp', () => {

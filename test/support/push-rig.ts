@@ -15,6 +15,10 @@ export interface StoredPush {
   readonly desired: string;
 }
 
+/** Formats that the browser is kept from, so that it publishes the other one. */
+export const H264_ONLY = 'VP8,VP9,AV1';
+export const VP8_ONLY = 'H264,VP9,AV1';
+
 /** The whole chain: Chromium with a publishing page, the application, nginx-rtmp. */
 export interface PushRig {
   readonly app: TestApp;
@@ -36,6 +40,8 @@ export interface PushRigOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly nginx?: NginxRtmpOptions;
   readonly page?: PublisherPageOptions;
+  /** Whose browser and nginx to use, so that only an application of other settings is started. */
+  readonly sharing?: Pick<PushRig, 'browser' | 'nginx'>;
 }
 
 /** Closes what it has started when something does not start. */
@@ -45,13 +51,14 @@ export async function startPushRig(options: PushRigOptions = {}): Promise<PushRi
     for (const end of built.splice(0).toReversed()) await end();
   };
   try {
-    const nginx = await startNginxRtmp(options.nginx);
-    built.push(() => nginx.stop());
+    const nginx = options.sharing?.nginx ?? (await startNginxRtmp(options.nginx));
+    if (!options.sharing) built.push(() => nginx.stop());
     const app = await startTestApp(options.settings);
     built.push(() => app.close('test ended'));
-    const browser = await startBrowser();
-    built.push(() => browser.close());
+    const browser = options.sharing?.browser ?? (await startBrowser());
+    if (!options.sharing) built.push(() => browser.close());
     const page = await openPublisherPage(browser, app.wsUrl, options.page);
+    built.push(() => page.close());
     return rigOf(app, browser, nginx, page, built, close);
   } catch (error) {
     await close();
