@@ -20,6 +20,7 @@ import { Renditions } from './hub/renditions.ts';
 import { WebrtcPublishers } from './inputs/webrtc-publisher.ts';
 import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
 import { Snapshots } from './outputs/snapshots.ts';
+import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
 import { Sessions } from './services/sessions.ts';
 import { StreamNames } from './services/stream-names.ts';
 import { Streams } from './services/streams.ts';
@@ -156,8 +157,17 @@ async function build(
   });
   built.push(() => transponders.close());
 
+  const playerRenditions = new WebrtcRenditions({
+    hub,
+    renditions,
+    worker,
+    preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
+    clock,
+    newId: randomUUID,
+  });
   const streams = new Streams({
     worker,
+    renditions: playerRenditions,
     names: new StreamNames(),
     clock,
     logger,
@@ -170,6 +180,7 @@ async function build(
   worker.onEvent((event) => {
     streams.onMediaEvent(event);
     publishers.onMediaEvent(event);
+    playerRenditions.onMediaEvent(event);
   });
   hub.onUp(({ name }) => transponders.sourceUp(name));
   hub.onDown(({ name }) => transponders.sourceDown(name));

@@ -27,8 +27,18 @@ export interface StreamRecord {
   rates: number;
   /** Only of a player: the stream it plays. */
   source: StreamRecord | undefined;
+  /** Only of a player that gets the source in another picture size; released with its end. */
+  rendition: LeasedRendition | undefined;
   /** Only of a publisher. */
   readonly players: Set<StreamRecord>;
+}
+
+export interface LeasedRendition {
+  /** The media worker's stream. */
+  readonly streamId: string;
+  /** In pixels; 0 until known. */
+  readonly size: { readonly width: number; readonly height: number };
+  release(): void;
 }
 
 export interface NegotiatedTracks {
@@ -99,6 +109,7 @@ function blankRecord(session: ClientSession, request: PublishStreamRequest | Pla
     videoState: undefined,
     rates: 0,
     source: undefined,
+    rendition: undefined,
     players: new Set<StreamRecord>(),
   };
 }

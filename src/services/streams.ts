@@ -15,6 +15,7 @@ import type { ClientSession } from './sessions.ts';
 import { endOfMedia, endOfRefusedOffer, endOnRequest, failure, ordinaryEnd, type StreamEnd } from './stream-end.ts';
 import type { StreamNames } from './stream-names.ts';
 import {
+  type LeasedRendition,
   type NegotiatedTracks,
   playerRecord,
   publisherRecord,
@@ -24,8 +25,16 @@ import {
   viewOf,
 } from './stream-record.ts';
 
+/** Gives players a stream in another picture size. Sizes are in pixels, 0 = not known, or as published. */
+export interface PlayerRenditions {
+  /** `undefined` where what is published is what is asked for. */
+  lease(source: StreamRecord, wish: { readonly width: number; readonly height: number }): LeasedRendition | undefined;
+}
+
 export interface StreamsOptions {
   readonly worker: MediaWorker;
+  /** Absent: players get what is published, whatever size they ask for. */
+  readonly renditions?: PlayerRenditions | undefined;
   readonly names: StreamNames;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -132,10 +141,12 @@ export class Streams {
     if (!source) return this.#end(stream, failure(STREAM_INFO.streamNotFound));
     stream.source = source;
     source.players.add(stream);
+    stream.rendition = this.#options.renditions?.lease(source, request);
+    const streamId = stream.rendition?.streamId ?? source.mediaSessionId;
     const answer = await this.#askWorker(stream, () =>
       worker.play({
         sessionId: stream.mediaSessionId,
-        streamId: source.mediaSessionId,
+        streamId,
         offerSdp: request.sdp,
         transport: request.transport,
       }),
@@ -216,7 +227,7 @@ export class Streams {
           this.#end(stream, endOfMedia(stream.published, event.reason)),
         );
       case 'videoFormat':
-        return this.#withStream(event.streamId, (stream) => this.#resized(stream, event.width, event.height));
+        return this.#resized(event.streamId, event.width, event.height);
       case 'rate':
         return this.#withStream(event.sessionId, (stream) => this.#sendRate(stream, event));
       case 'notEnoughBandwidth':
@@ -228,6 +239,7 @@ export class Streams {
       case 'frame':
       case 'framesLost':
       case 'senderReport':
+      case 'keyframeNeeded':
     }
   }
 
@@ -299,7 +311,7 @@ export class Streams {
     stream.status = stream.published ? 'PUBLISHING' : 'PLAYING';
     this.#sendStatus(stream);
     if (stream.published) this.#announce(stream);
-    else if (stream.source) this.#sendFormat(stream, stream.source);
+    else if (stream.source) this.#sendFormat(stream, stream.rendition?.size ?? stream.source);
   }
 
   #announce(stream: StreamRecord): void {
@@ -309,14 +321,21 @@ export class Streams {
     this.#tell(this.#publishedListeners, published);
   }
 
-  #resized(stream: StreamRecord, width: number, height: number): void {
-    if (stream.width === width && stream.height === height) return;
-    stream.width = width;
-    stream.height = height;
-    for (const player of stream.players) this.#sendFormat(player, stream);
+  /** A publisher's stream, or a rendition of one. */
+  #resized(streamId: string, width: number, height: number): void {
+    const publisher = this.#streams.get(streamId);
+    if (publisher?.width === width && publisher.height === height) return;
+    if (publisher) {
+      publisher.width = width;
+      publisher.height = height;
+    }
+    for (const player of publisher?.players ?? this.#streams.values()) {
+      const playedId = player.rendition ? player.rendition.streamId : player.source?.mediaSessionId;
+      if (playedId === streamId) this.#sendFormat(player, { width, height });
+    }
   }
 
-  #sendFormat(player: StreamRecord, { width, height }: StreamRecord): void {
+  #sendFormat(player: StreamRecord, { width, height }: { width: number; height: number }): void {
     if (player.status !== 'PLAYING' || !player.tracks?.video || width === 0 || height === 0) return;
     player.width = width;
     player.height = height;
@@ -356,6 +375,7 @@ export class Streams {
     if (stream.published) names.release(name, mediaSessionId);
     this.#reportEnd(stream, end);
     if (this.#idsInWorker.has(mediaSessionId)) worker.close(mediaSessionId);
+    stream.rendition?.release();
     for (const player of stream.players) this.#end(player, failure(STREAM_INFO.stoppedByPublisherStop));
     if (wasPublishing) this.#tell(this.#unpublishedListeners, { name, mediaSessionId, ...end });
   }

@@ -8,7 +8,7 @@ import { createSignallingServer, type SignallingOptions } from '../../../src/edg
 import type { Access } from '../../../src/services/session-access.ts';
 import { Sessions } from '../../../src/services/sessions.ts';
 import { StreamNames } from '../../../src/services/stream-names.ts';
-import { Streams } from '../../../src/services/streams.ts';
+import { type PlayerRenditions, Streams } from '../../../src/services/streams.ts';
 import { FakeMediaWorker } from '../../services/fake-media-worker.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -21,14 +21,20 @@ export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
 /** The signalling edge on port 0 with its real services, on a manual clock, over a fake media worker. */
 export async function startHarness(
-  options: Partial<SignallingOptions> & { access?: Access; rateIntervalS?: number; maxStreamsPerSession?: number } = {},
+  options: Partial<SignallingOptions> & {
+    access?: Access;
+    rateIntervalS?: number;
+    maxStreamsPerSession?: number;
+    renditions?: PlayerRenditions;
+  } = {},
 ) {
-  const { access, rateIntervalS = 0, maxStreamsPerSession, ...signallingOptions } = options;
+  const { access, rateIntervalS = 0, maxStreamsPerSession, renditions, ...signallingOptions } = options;
   const clock = new ManualClock();
   const worker = new FakeMediaWorker();
   const names = new StreamNames();
   const streams = new Streams({
     worker,
+    renditions,
     names,
     clock,
     logger: silentLogger,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/domain/errors.ts';
 import type { Snapshots } from '../../../src/edges/signalling/dispatch.ts';
-import type { PublishedStream, UnpublishedStream } from '../../../src/services/streams.ts';
+import type { PlayerRenditions, PublishedStream, UnpublishedStream } from '../../../src/services/streams.ts';
 import type { MediaEndReason } from '../../../src/webrtc/media-worker.ts';
 import { type Client, type Harness, startHarness } from './harness.ts';
 
@@ -480,6 +480,52 @@ describe('stream messages', () => {
       `{"message":"inboundVideoRate","data":[{"mediaSessionId":"P1",${fields}}]}`,
       `{"message":"outboundVideoRate","data":[{"mediaSessionId":"V1",${fields}}]}`,
     ]);
+  });
+
+  it('plays a rendition to who asks for another size, tells each player its own size and lets go of it once', async () => {
+    const size = { width: 0, height: 0 };
+    const release = vi.fn<() => void>();
+    const lease = vi.fn<PlayerRenditions['lease']>((_source, wish) =>
+      wish.height === 180 ? { streamId: 'R', size, release } : undefined,
+    );
+    harness = await startHarness({ renditions: { lease } });
+    const client = await harness.connect();
+    await publish(client, 'P1');
+    harness.worker.emit({ type: 'videoFormat', streamId: 'P1', width: 640, height: 360 });
+    client.send('playStream', { ...playRequest('V1'), width: 100, height: 180 });
+    await client.next('setRemoteSDP');
+    harness.worker.connect('V1');
+    await play(client, 'V2');
+    expect(lease.mock.calls[0]).toMatchObject([
+      { mediaSessionId: 'P1', height: 360 },
+      { width: 100, height: 180 },
+    ]);
+    expect(harness.worker.played.map(({ sessionId, streamId }) => [sessionId, streamId])).toEqual([
+      ['V1', 'R'],
+      ['V2', 'P1'],
+    ]);
+    Object.assign(size, { width: 320, height: 180 });
+    harness.worker.emit({ type: 'videoFormat', streamId: 'R', width: 320, height: 180 });
+    harness.worker.emit({ type: 'videoFormat', streamId: 'P1', width: 1280, height: 720 });
+    const formats = (await client.flush()).filter(({ message }) => message === 'notifyVideoFormat');
+    expect(formats.map(({ data }) => data[0])).toMatchObject([
+      { mediaSessionId: 'V2', streamerVideoWidth: 640, streamerVideoHeight: 360 },
+      { mediaSessionId: 'V1', streamerVideoWidth: 320, streamerVideoHeight: 180 },
+      { mediaSessionId: 'V2', streamerVideoWidth: 1280, streamerVideoHeight: 720 },
+    ]);
+    client.send('playStream', { ...playRequest('V3'), height: 180 });
+    await client.next('setRemoteSDP');
+    harness.worker.connect('V3');
+    expect((await client.next('notifyVideoFormat')).data[0]).toMatchObject({
+      mediaSessionId: 'V3',
+      streamerVideoHeight: 180,
+    });
+
+    harness.worker.end('V1', 'remote_closed');
+    expect(release).toHaveBeenCalledTimes(1);
+    client.send('unPublishStream', { mediaSessionId: 'P1' });
+    await client.flush();
+    expect(release).toHaveBeenCalledTimes(2);
   });
 
   it('reports every third rate when the interval is three seconds', async () => {

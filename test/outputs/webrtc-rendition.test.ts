@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { silentLogger } from '../../src/domain/logger.ts';
+import type { Tracks } from '../../src/domain/media.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import { Renditions } from '../../src/hub/renditions.ts';
+import type { TranscoderFactory, VideoTranscoderOptions } from '../../src/hub/transcoder.ts';
+import { WebrtcRenditions } from '../../src/outputs/webrtc-rendition.ts';
+import { audioUnit, keyUnit, videoUnit } from '../hub/units.ts';
+import { FakeMediaWorker } from '../services/fake-media-worker.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+const TRACKS: Tracks = {
+  video: { codec: 'h264', width: 640, height: 360 },
+  audio: { codec: 'opus', sampleRateHz: 48_000, channels: 2 },
+};
+const SOURCE = { name: 'cam', mediaSessionId: 'P', width: 640, height: 360 };
+
+function setUp({ tracks = TRACKS, preserveAspectRatio = true } = {}) {
+  const clock = new ManualClock();
+  const hub = new Hub(silentLogger);
+  const encoders: (VideoTranscoderOptions & { isClosed: boolean })[] = [];
+  const factory: TranscoderFactory = {
+    audio: () => expect.fail('sound is not transcoded for players'),
+    video(options) {
+      const encoder = { ...options, isClosed: false };
+      encoders.push(encoder);
+      const height = options.need.heightPx!;
+      return {
+        feed: (unit) => options.onUnit({ ...unit, codec: 'h264', height, width: options.need.widthPx ?? height }),
+        close: async () => void (encoder.isClosed = true),
+      };
+    },
+  };
+  let keyframesAsked = 0;
+  const source = { setFramesWanted: () => {}, requestKeyframe: () => void keyframesAsked++ };
+  const stream = hub.publish('cam', { id: 'P', source, tracks, clock, logger: silentLogger });
+  const worker = new FakeMediaWorker();
+  let ids = 0;
+  const playable = new WebrtcRenditions({
+    hub,
+    renditions: new Renditions({ factory, clock, logger: silentLogger }),
+    worker,
+    preserveAspectRatio,
+    clock,
+    newId: () => `rendition-${ids++}`,
+  });
+  return { clock, hub, stream, worker, encoders, playable, keyframesAsked: () => keyframesAsked };
+}
+
+describe('a player’s wish for a picture size', () => {
+  it.each([
+    ['no wish', { width: 0, height: 0 }],
+    ['a width alone', { width: 320, height: 0 }],
+    ['the size of the publisher', { width: 640, height: 360 }],
+    ['its height, and a width that counts for nothing', { width: 100, height: 360 }],
+  ])('is met by what is published: %s', (_what, wish) => {
+    const { playable, encoders, worker } = setUp();
+    expect(playable.lease(SOURCE, wish)).toBeUndefined();
+    expect(encoders).toEqual([]);
+    expect(worker.unitStreams.size).toBe(0);
+  });
+
+  it('is met by what is published where there is no picture, or another publisher by now', () => {
+    const { playable } = setUp({ tracks: { audio: TRACKS.audio } });
+    expect(playable.lease(SOURCE, { width: 0, height: 180 })).toBeUndefined();
+    expect(setUp().playable.lease({ ...SOURCE, mediaSessionId: 'earlier' }, { width: 0, height: 180 })).toBeUndefined();
+    expect(setUp().playable.lease({ ...SOURCE, name: 'gone' }, { width: 0, height: 180 })).toBeUndefined();
+  });
+
+  it('includes the width where the aspect ratio is not preserved', async () => {
+    const { playable, encoders, stream } = setUp({ preserveAspectRatio: false });
+    playable.lease(SOURCE, { width: 100, height: 360 });
+    stream.writeUnit(keyUnit(0));
+    await Promise.resolve();
+    expect(encoders.map(({ need }) => need)).toEqual([expect.objectContaining({ widthPx: 100, heightPx: 360 })]);
+  });
+});
+
+describe('a rendition for players', () => {
+  it('is one transcoder and one stream of the worker for all that ask for the same, with the sound of the publisher', async () => {
+    const { playable, encoders, worker, stream, clock } = setUp();
+    const leases = Array.from({ length: 10 }, () => playable.lease(SOURCE, { width: 0, height: 180 })!);
+    const other = playable.lease(SOURCE, { width: 0, height: 90 })!;
+    expect(new Set(leases.map(({ streamId }) => streamId)).size).toBe(1);
+    expect(other.streamId).not.toBe(leases[0]!.streamId);
+    stream.writeUnit(keyUnit(0));
+    stream.writeUnit(audioUnit(0));
+    stream.writeUnit(videoUnit(40));
+    await Promise.resolve();
+    expect(encoders.map(({ need }) => need.heightPx)).toEqual([180, 90]);
+    const units = worker.unitStreams.get(leases[0]!.streamId)!;
+    expect(units.filter(({ kind }) => kind === 'video').map(({ ptsUs }) => ptsUs)).toEqual([0, 40_000]);
+    expect(units.filter(({ kind }) => kind === 'audio').map(({ codec }) => codec)).toContain('opus');
+    expect(units.filter(({ kind }) => kind === 'video')).toEqual([
+      expect.objectContaining({ height: 180 }),
+      expect.objectContaining({ height: 180 }),
+    ]);
+    expect(leases[0]!.size).toEqual({ width: 180, height: 180 });
+
+    for (const lease of leases) lease.release();
+    expect([...worker.unitStreams.keys()]).toEqual([other.streamId]);
+    expect(encoders[0]!.isClosed).toBe(false);
+    clock.advance(6000);
+    expect(encoders.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+    other.release();
+    other.release();
+    clock.advance(10_000);
+    expect(encoders.map(({ isClosed }) => isClosed)).toEqual([true, true]);
+    expect(worker.unitStreams.size).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('asks the publisher for the keyframe that its players need', () => {
+    const { playable, keyframesAsked, clock, stream } = setUp();
+    const { streamId } = playable.lease(SOURCE, { width: 0, height: 180 })!;
+    stream.writeUnit(keyUnit(0));
+    clock.advance(600);
+    const before = keyframesAsked();
+    playable.onMediaEvent({ type: 'keyframeNeeded', streamId: 'another' });
+    expect(keyframesAsked()).toBe(before);
+    playable.onMediaEvent({ type: 'keyframeNeeded', streamId });
+    expect(keyframesAsked()).toBe(before + 1);
+  });
+
+  it('ends with its publisher or with its transcoder, and a new one is made for who comes then', async () => {
+    const { playable, encoders, worker, stream, hub } = setUp();
+    const first = playable.lease(SOURCE, { width: 0, height: 180 })!;
+    stream.writeUnit(keyUnit(0));
+    await Promise.resolve();
+    encoders[0]!.onEnd('the encoder gave up');
+    expect(worker.unitStreams.size).toBe(0);
+    const second = playable.lease(SOURCE, { width: 0, height: 180 })!;
+    expect(second.streamId).not.toBe(first.streamId);
+    first.release();
+    expect([...worker.unitStreams.keys()]).toEqual([second.streamId]);
+    hub.remove(stream, 'unpublished');
+    await Promise.resolve();
+    expect(worker.unitStreams.size).toBe(0);
+    second.release();
+  });
+});
