@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import type { Config } from './config/keys.ts';
 import { requireDirectory } from './config/require-directory.ts';
 import { systemClock } from './domain/clock.ts';
+import { AppError } from './domain/errors.ts';
 import type { Closable } from './domain/life-cycle.ts';
 import type { Logger } from './domain/logger.ts';
 import { listen } from './edges/listen.ts';
@@ -186,10 +187,17 @@ async function build(
   hub.onDown(({ name }) => transponders.sourceDown(name));
   streams.onPublished((stream) => {
     publishers.published(stream);
-    if (stream.rtmpUrl)
-      void transponders
-        .startup({ streamName: stream.name, rtmpUrl: stream.rtmpUrl }, 'publisher')
-        .catch((error) => logger.warn({ error }, 'rtmpUrl of a publisher'));
+    const { name: streamName, mediaSessionId, rtmpUrl } = stream;
+    if (!rtmpUrl) return;
+    transponders.startup({ streamName, rtmpUrl }, 'publisher').catch((error: unknown) => {
+      logger.warn({ error, mediaSessionId }, 'the push that a publisher asked for could not be started');
+      // Where there is such a push already, the stream goes where its publisher wants it.
+      if (error instanceof AppError && error.code === 'TRANSPONDER_EXISTS') return;
+      streams.rtmpWriterFailed(streamName);
+    });
+  });
+  transponders.onFailed(({ streamName, caller }) => {
+    if (caller === 'publisher') streams.rtmpWriterFailed(streamName);
   });
   streams.onUnpublished(({ mediaSessionId, info }) => publishers.unpublished(mediaSessionId, info));
 

@@ -196,6 +196,17 @@ export class Streams {
     this.#sendDataToPlayers(stream, payload);
   }
 
+  /**
+   * The push that a publisher's `rtmpUrl` asked for has failed. Its page is told by the info of another PUBLISHING, because the
+   * stream itself goes on (reference/wcs-protocol.md §3.1). Ignored when nobody publishes that name any more.
+   */
+  rtmpWriterFailed(name: string): void {
+    const stream = this.#publisherNamed(name);
+    if (!stream) return;
+    stream.info = STREAM_INFO.failedByRtmpWriter;
+    this.#sendStatus(stream);
+  }
+
   /** All live publishers and players that match every given field. */
   find(filter: StreamFilter = {}): StreamView[] {
     return this.#matching(filter).map(viewOf);

@@ -61,6 +61,12 @@ export interface TransponderServiceOptions {
   readonly randomBytes: (size: number) => Uint8Array;
 }
 
+/** A push has ended as FAILED: no further try is made. */
+export interface FailedPush {
+  readonly streamName: string;
+  readonly caller: StartupCaller;
+}
+
 /**
  * RTMP pushes: who asked for which, and one actor for each. The hub tells it of sources, the edges of callers' wishes.
  * Opened on a store that it does not own; `close` before the store.
@@ -71,6 +77,7 @@ export class TransponderService {
   readonly #writer: TransponderWriter;
   readonly #actors = new Map<string, TransponderActor>();
   readonly #sources = new Set<string>();
+  readonly #failedListeners = new Set<(push: FailedPush) => void>();
   readonly #cancelTimers: (() => void)[];
   #closing: Promise<void> | undefined;
 
@@ -95,6 +102,12 @@ export class TransponderService {
       clock.every(PROGRESS_PERIOD_MS, () => this.#flushProgress()),
       clock.every(RETENTION_PERIOD_MS, () => this.#forget()),
     ];
+  }
+
+  /** Called once for every push that fails for good. The returned function ends the subscription. */
+  onFailed(listener: (push: FailedPush) => void): () => void {
+    this.#failedListeners.add(listener);
+    return () => void this.#failedListeners.delete(listener);
   }
 
   /** False while the store takes no writes; running pushes go on, new ones are refused. */
@@ -214,7 +227,11 @@ export class TransponderService {
     const destinationCaller = caller === 'publisher' ? 'other' : 'rest';
     const actor = new TransponderActor(this.#context, { row, machine, params, destinationCaller, openTarget });
     this.#actors.set(id, actor);
-    void actor.finished.then(() => this.#actors.delete(id));
+    void actor.finished.then(() => {
+      this.#actors.delete(id);
+      if (actor.status.state !== 'FAILED') return;
+      for (const listener of this.#failedListeners) listener({ streamName: request.streamName, caller });
+    });
     return actor;
   }
 

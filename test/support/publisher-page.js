@@ -43,9 +43,11 @@
     media.stream = new MediaStream([...canvas.captureStream(30).getTracks(), ...speaker.stream.getTracks()]);
   }
 
-  function customStream({ video = true, audio = true }) {
-    const tracks = media.stream.getTracks().filter(({ kind }) => (kind === 'video' ? video : audio));
-    return new MediaStream(tracks.map((track) => track.clone()));
+  /** A held picture is a track that has never had a frame, because nobody asks its canvas for one. */
+  function customStream({ video = true, audio = true, isPictureHeld = false }) {
+    const tracks = media.stream.getTracks().filter(({ kind }) => (kind === 'video' ? video && !isPictureHeld : audio));
+    const held = isPictureHeld ? media.canvas.captureStream(0).getTracks() : [];
+    return new MediaStream([...tracks.map((track) => track.clone()), ...held]);
   }
 
   function connect(urlServer) {
@@ -65,6 +67,7 @@
       const session = await connect(options.wsUrl);
       const display = document.body.appendChild(document.createElement('div'));
       const statuses = [];
+      const custom = customStream(options);
       await new Promise((resolve, reject) => {
         const stream = session.createStream({
           name: options.name,
@@ -72,15 +75,14 @@
           cacheLocalResources: true,
           receiveVideo: false,
           receiveAudio: false,
-          constraints: { audio: false, video: false, customStream: customStream(options) },
+          constraints: { audio: false, video: false, customStream: custom },
           stripCodecs: options.stripCodecs ?? '',
           rtmpUrl: options.rtmpUrl,
         });
-        published.set(options.name, { stream, statuses });
-        for (const status of ['PUBLISHING', 'UNPUBLISHED', 'FAILED'])
-          stream.on(status, () => statuses.push({ status, info: stream.getInfo() ?? '' }));
-        stream.on('FAILED', () => reject(new Error(stream.getInfo())));
-        stream.on('PUBLISHING', () => resolve());
+        published.set(options.name, { stream, statuses, custom });
+        const seen = () => statuses.push({ status: stream.status(), info: stream.getInfo() ?? '' });
+        stream.on('FAILED', () => seen() && reject(new Error(stream.getInfo())));
+        stream.on('PUBLISHING', () => seen() && resolve());
         stream.publish();
       });
     },
@@ -96,6 +98,10 @@
     resize(width, height) {
       media.canvas.width = width;
       media.canvas.height = height;
+    },
+    showPicture(name) {
+      const [track] = published.get(name).custom.getVideoTracks();
+      setInterval(() => track.requestFrame(), FRAME_PERIOD_MS);
     },
     /** What the SDK has told of the stream so far. */
     statuses: (name) => published.get(name).statuses,

@@ -11,6 +11,8 @@ export interface PublishOptions {
   /** As the SDK takes them: comma-separated parts of codec names to take out of the offer. */
   readonly stripCodecs?: string;
   readonly rtmpUrl?: string;
+  /** The video track exists but has no picture until `showPicture`. */
+  readonly isPictureHeld?: boolean;
 }
 
 export interface StatusSeen {
@@ -24,6 +26,7 @@ export interface PublisherPage {
   unpublish(name: string): Promise<void>;
   /** The size of the published picture from now on. */
   resize(width: number, height: number): Promise<void>;
+  showPicture(name: string): Promise<void>;
   /** Statuses of a published stream as the SDK gave them, oldest first. */
   statuses(name: string): Promise<readonly StatusSeen[]>;
   close(): Promise<void>;
@@ -57,6 +60,7 @@ export async function openPublisherPage(
     publish: (options) => call('publish', { wsUrl, width, height, toneHz, ...options }),
     unpublish: (name) => call('unpublish', name),
     resize: (newWidth, newHeight) => call('resize', newWidth, newHeight),
+    showPicture: (name) => call('showPicture', name),
     statuses: (name) => call('statuses', name),
     close: () => page.close(),
   };
