@@ -18,6 +18,8 @@ const DEFAULT_PORT = { rtmp: 1935, rtmps: 443 } as const;
 // oxlint-disable-next-line no-control-regex -- these are what is looked for
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
 const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+/** `domainToASCII` reads up to the end of the host that a URL parser sees: what is behind would be lost without a word. */
+const NO_HOST_CHARACTER = /[^A-Za-z0-9._\u0080-\u{10ffff}-]/u;
 
 /**
  * Where and under which name to publish, by the rules of the WCS documents: path elements are the application and its
@@ -123,7 +125,7 @@ function splitHostPort(hostPort: string): { host: string; port: number | undefin
     if (!isIPv6(host)) throw bad('the host of the RTMP URL is in brackets but is no IPv6 address');
     return { host, port };
   }
-  const host = HOST_NAME.test(text) ? text : domainToASCII(text);
+  const host = HOST_NAME.test(text) || NO_HOST_CHARACTER.test(text) ? text : domainToASCII(text);
   if (!HOST_NAME.test(host)) throw bad('the host of the RTMP URL is malformed');
   return { host, port };
 }
