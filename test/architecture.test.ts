@@ -13,8 +13,8 @@ const TIERS: readonly { readonly folders: readonly string[]; readonly sideways: 
   { folders: ['services'], sideways: true },
   { folders: ['edges'], sideways: false },
 ];
-const ONLY_FOR_THE_ROOT = ['config', 'observability'];
-const ROOTS = ['app.ts', 'main.ts'];
+const ONLY_FOR_THE_ROOT = new Set(['config', 'observability']);
+const ROOTS = new Set(['app.ts', 'main.ts']);
 const IO_MODULES =
   /^(node:)?(fs|net|dgram|http|https|tls|child_process|dns|os|timers|worker_threads|cluster|process)(\/|$)/;
 
@@ -58,9 +58,9 @@ function isWrongArrow({ file, target }: Import): boolean {
   if (!target.startsWith('src/') && !target.startsWith('pipelines/')) return false;
   const from = place(file);
   const to = place(target);
-  if (ROOTS.includes(from.folder) || from.folder === to.folder) return from.folder === 'edges' && from.leaf !== to.leaf;
-  if (ONLY_FOR_THE_ROOT.includes(from.folder)) return to.folder !== 'domain';
-  if (ROOTS.includes(to.folder) || ONLY_FOR_THE_ROOT.includes(to.folder)) return true;
+  if (ROOTS.has(from.folder) || from.folder === to.folder) return from.folder === 'edges' && from.leaf !== to.leaf;
+  if (ONLY_FOR_THE_ROOT.has(from.folder)) return to.folder !== 'domain';
+  if (ROOTS.has(to.folder) || ONLY_FOR_THE_ROOT.has(to.folder)) return true;
   if (from.folder === 'domain' || from.folder === 'pipelines') return to.folder !== 'domain';
   return to.tier > from.tier || (to.tier === from.tier && !TIERS[from.tier]!.sideways);
 }
@@ -86,7 +86,7 @@ describe('the architecture', () => {
   it('gives every source file a place in a tier', () => {
     const strangers = files.filter((file) => {
       const { folder, tier } = place(file);
-      return tier < 0 && !ROOTS.includes(folder) && !ONLY_FOR_THE_ROOT.includes(folder);
+      return tier < 0 && !ROOTS.has(folder) && !ONLY_FOR_THE_ROOT.has(folder);
     });
     expect(strangers).toEqual([]);
   });

@@ -10,9 +10,11 @@ export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirecto
   { streams, snapshots },
   done,
 ) => {
-  app.post('/find', { schema: { body: StreamFindBody } }, ({ body: { display: _, ...filter } }, reply) =>
-    reply.send(foundOr404(streams.find(filter), 'STREAM_NOT_FOUND', 'no stream matches')),
-  );
+  app.post('/find', { schema: { body: StreamFindBody } }, ({ body }, reply) => {
+    const { mediaSessionId, name, published, status } = body;
+    const found = streams.find({ mediaSessionId, name, published, status });
+    return reply.send(foundOr404(found, 'STREAM_NOT_FOUND', 'no stream matches'));
+  });
 
   app.route({
     method: ['GET', 'POST'],
