@@ -28,6 +28,7 @@ import { Streams } from './services/streams.ts';
 import type { PushStatus } from './services/transponder-request.ts';
 import { TransponderService } from './services/transponders.ts';
 import { openStore } from './store/open-store.ts';
+import { lockDirectory } from './supervisor/directory-lock.ts';
 import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
 import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
 import { findSoundFile } from './transcode/media-file.ts';
@@ -75,6 +76,7 @@ async function build(
   const clock = systemClock;
   const dataDirectory = resolve(config.data_dir);
   const mediaDirectory = resolve(config.media_dir);
+  const thisBoot = await bootId();
   const addressPolicy = createAddressPolicy({
     privateAddresses: config.outbound_private_addresses,
     allow: config.outbound_allow,
@@ -82,6 +84,7 @@ async function build(
   });
   await requireDirectory('data_dir', dataDirectory);
   await requireDirectory('media_dir', mediaDirectory);
+  built.push(lockDirectory('data_dir', dataDirectory, thisBoot));
   const tls =
     config.ssl_cert_file === ''
       ? await selfSignedCertificate(dataDirectory)
@@ -152,7 +155,7 @@ async function build(
         () => true,
         () => false,
       ),
-    bootId: await bootId(),
+    bootId: thisBoot,
     random: Math.random,
     randomBytes,
   });
@@ -202,6 +205,7 @@ async function build(
   streams.onUnpublished(({ mediaSessionId, info }) => publishers.unpublished(mediaSessionId, info));
 
   const snapshots = new Snapshots({ ...host, hub, timeoutMs: config.snapshot_taking_interval_ms });
+  built.push(() => snapshots.close());
 
   const ports: Record<string, number> = { media: worker.ports.udpPort };
   let state: 'starting' | 'ready' | 'stopping' = 'starting';

@@ -6,7 +6,7 @@ import type { VideoUnit } from '../domain/media.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { LiveStream } from '../hub/live-stream.ts';
 import { MatroskaWriter } from '../protocol/matroska/writer.ts';
-import { startChild } from '../supervisor/child-process.ts';
+import { startChild, type Child } from '../supervisor/child-process.ts';
 
 export interface SnapshotsOptions {
   readonly hub: Hub;
@@ -28,6 +28,7 @@ export class Snapshots {
   readonly #options: SnapshotsOptions;
   /** By stream: who asks while a picture is being taken gets the same one. */
   readonly #pending = new Map<LiveStream, Promise<Buffer>>();
+  readonly #children = new Set<Child>();
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
@@ -43,6 +44,11 @@ export class Snapshots {
     const picture = this.#takeOf(stream).finally(() => this.#pending.delete(stream));
     this.#pending.set(stream, picture);
     return picture;
+  }
+
+  /** Ends the pictures that are being decoded; resolves when their processes are gone. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#children].map((child) => child.kill()));
   }
 
   async #takeOf(stream: LiveStream): Promise<Buffer> {
@@ -84,6 +90,7 @@ export class Snapshots {
       clock,
       logger,
     });
+    this.#children.add(child);
     const chunks: Buffer[] = [];
     let bytes = 0;
     child.outputs.get(1)?.on('data', (chunk: Buffer) => {
@@ -99,6 +106,7 @@ export class Snapshots {
     const cancel = clock.after(timeoutMs, () => void child.kill());
     const { exitCode } = await child.ended;
     cancel();
+    this.#children.delete(child);
     if (exitCode === 0 && bytes > 0) return Buffer.concat(chunks);
     throw new AppError('CHILD_FAILED', `no snapshot: ffmpeg gave none (${child.stderrLines().at(-1) ?? 'no message'})`);
   }

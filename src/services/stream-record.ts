@@ -123,7 +123,8 @@ export function viewOf(stream: StreamRecord): StreamView {
     appKey: stream.session.appKey,
     sessionId: stream.session.sessionId,
     ...commonFields(stream),
-    sdp: stream.request.sdp,
+    // Who has the ICE password may speak for the client.
+    sdp: stream.request.sdp.replace(/^(a=ice-pwd:)[^\r\n]*/gm, '$1***'),
     transport: stream.request.transport,
     cvoExtension: false,
     mediaType: stream.published ? 'publish' : 'play',

@@ -576,6 +576,16 @@ describe('stream messages', () => {
 });
 
 describe('streams for REST', () => {
+  it('do not show the password with which the client proves who it is', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    const sdp = 'v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:canary-of-ice\r\na=mid:0\r\n';
+    client.send('publishStream', { ...publishRequest('P1'), sdp });
+    await client.next('setRemoteSDP');
+    const [view] = harness.streams.find({ mediaSessionId: 'P1' });
+    expect(view?.sdp).toBe('v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:***\r\na=mid:0\r\n');
+  });
+
   it('are found by their fields and terminated', async () => {
     harness = await startHarness();
     const client = await harness.connect();
