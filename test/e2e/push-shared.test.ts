@@ -1,0 +1,148 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { PushView } from '../../src/services/transponder-request.ts';
+import { appChildren, countOfKind } from '../support/app-children.ts';
+import { H264_ONLY, startPushRig, type PushRig } from '../support/push-rig.ts';
+import { packetsOf, pictureSizes, record } from '../support/recording.ts';
+
+const STREAM = 'many';
+const DESTINATIONS = 10;
+const DEADLINE_MS = 15_000;
+const RECORD_SECONDS = 5;
+
+describe('pushes of one stream', () => {
+  let rig: PushRig;
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'push-shared-'));
+    rig = await startPushRig();
+    await rig.page.publish({ name: STREAM, stripCodecs: H264_ONLY });
+  });
+  afterAll(async () => {
+    await rig?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  /** Pushes to as many names, all of them active. */
+  async function pushToAll(more: object): Promise<PushView[]> {
+    const views = await Promise.all(
+      Array.from({ length: DESTINATIONS }, (_, index) =>
+        rig.startup({
+          streamName: STREAM,
+          rtmpUrl: `rtmp://user:pass-sesame@localhost:${rig.nginx.rtmpPort}/live/name-sesame-${index}?key=key-sesame`,
+          rtmpTransponderFullUrl: true,
+          ...more,
+        }),
+      ),
+    );
+    await Promise.all(views.map(({ mediaSessionId }) => rig.waitForState(mediaSessionId, 'ACTIVE')));
+    return views;
+  }
+
+  /** Terminates them and waits until neither a push nor, after its linger, a transcoder is left. */
+  async function endAll(views: readonly PushView[]): Promise<void> {
+    await Promise.all(views.map((view) => rig.terminate(view)));
+    expect(countOfKind('rtmp-push')).toBe(0);
+    await vi.waitFor(() => expect(appChildren()).toEqual([]), { timeout: DEADLINE_MS, interval: 100 });
+  }
+
+  it('to ten destinations cost one audio encoder, and no command line names a destination', async () => {
+    const views = await pushToAll({});
+    expect(countOfKind('rtmp-push')).toBe(DESTINATIONS);
+    expect(countOfKind('audio-transcode')).toBe(1);
+    expect(countOfKind('video-transcode')).toBe(0);
+    for (const { commandLine } of appChildren()) {
+      expect(commandLine).not.toMatch(/sesame|localhost|user:/);
+      expect(commandLine).not.toContain(String(rig.nginx.rtmpPort));
+    }
+    const runs = views.flatMap(({ mediaSessionId }) =>
+      rig.rows('SELECT argv_redacted FROM run WHERE transponder_id = ?', mediaSessionId),
+    );
+    expect(runs).toHaveLength(DESTINATIONS);
+    expect(JSON.stringify(runs)).not.toMatch(/sesame|localhost/);
+    expect(rig.app.log()).not.toContain('sesame');
+    await endAll(views);
+  });
+
+  it('to ten destinations of one height cost one video encoder', async () => {
+    const views = await pushToAll({ height: 120 });
+    expect(countOfKind('rtmp-push')).toBe(DESTINATIONS);
+    expect(countOfKind('audio-transcode')).toBe(1);
+    expect(countOfKind('video-transcode')).toBe(1);
+    for (const { mediaSessionId } of views) {
+      expect(rig.rows('SELECT exit_class FROM run WHERE transponder_id = ?', mediaSessionId)).toHaveLength(1);
+    }
+    await endAll(views);
+  });
+
+  it(
+    'are transcoded by height, fps and keyFrameInterval as asked, and not by width alone',
+    { timeout: 60_000 },
+    async () => {
+      const files = await recordAll(rig, directory, {
+        height: { height: 120 },
+        wide: { width: 100, height: 180 },
+        width: { width: 100 },
+        zero: { width: 0, height: 0, fps: 0, keyFrameInterval: 0 },
+        rate: { fps: 10 },
+        interval: { keyFrameInterval: 15 },
+      });
+      expect(countOfKind('video-transcode')).toBe(4);
+      expect(await pictureSizes(files['height']!)).toEqual(['160x120']);
+      expect(await pictureSizes(files['wide']!)).toEqual(['240x180']);
+      for (const name of ['width', 'zero', 'rate', 'interval']) {
+        expect([name, await pictureSizes(files[name]!)]).toEqual([name, ['320x240']]);
+      }
+      const rated = (await packetsOf(files['rate']!)).filter(({ kind }) => kind === 'video');
+      const spanSeconds = rated.at(-1)!.dtsSeconds - rated[0]!.dtsSeconds;
+      expect((rated.length - 1) / spanSeconds).toBeCloseTo(10, 0);
+      const keyframes = (await packetsOf(files['interval']!))
+        .filter(({ kind }) => kind === 'video')
+        .flatMap(({ isKeyframe }, index) => (isKeyframe ? [index] : []));
+      const distances = keyframes.slice(1).map((at, index) => at - keyframes[index]!);
+      expect(distances.length).toBeGreaterThan(3);
+      expect(new Set(distances)).toEqual(new Set([15]));
+    },
+  );
+
+  it('are as wide as asked where proportions need not be kept and a height is given', async () => {
+    const settings = { video_transcoder_preserve_aspect_ratio: 'false' };
+    const other = await startPushRig({ settings, sharing: rig });
+    try {
+      await other.page.publish({ name: STREAM, stripCodecs: H264_ONLY });
+      const files = await recordAll(other, directory, {
+        'both-free': { width: 200, height: 120 },
+        'width-free': { width: 200 },
+      });
+      expect(await pictureSizes(files['both-free']!)).toEqual(['200x120']);
+      expect(await pictureSizes(files['width-free']!)).toEqual(['320x240']);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('leave no process behind when the application closes', async () => {
+    await pushToAll({ height: 120 });
+    await rig.close();
+    expect(appChildren()).toEqual([]);
+  });
+});
+
+/** Files by name: what nginx has got of pushes with these parameters, all at the same time. */
+async function recordAll(
+  rig: PushRig,
+  directory: string,
+  pushes: Readonly<Record<string, object>>,
+): Promise<Readonly<Record<string, string>>> {
+  const recorded = Object.entries(pushes).map(async ([name, parameters]) => {
+    const rtmpUrl = rig.nginx.url(`app/${name}`);
+    const view = await rig.startup({ streamName: STREAM, rtmpUrl, rtmpTransponderFullUrl: true, ...parameters });
+    await rig.waitForState(view.mediaSessionId, 'ACTIVE');
+    const path = join(directory, `${name}.flv`);
+    await record(rtmpUrl, RECORD_SECONDS, path);
+    return [name, path] as const;
+  });
+  return Object.fromEntries(await Promise.all(recorded));
+}
