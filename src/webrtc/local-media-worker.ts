@@ -7,7 +7,9 @@ import { parseOffer } from '../protocol/sdp/parse-offer.ts';
 import type { PublishPlan } from '../protocol/sdp/plan.ts';
 import { writePlayAnswer, writePublishAnswer } from '../protocol/sdp/write-answer.ts';
 import type {
+  FlowTotals,
   MediaEvent,
+  MediaTotals,
   MediaWorker,
   PlayAnswer,
   PlayRequest,
@@ -16,6 +18,7 @@ import type {
   UnitStreamRequest,
 } from './media-worker.ts';
 import type { PeerHost } from './peer.ts';
+import { addFlow, NO_FLOW } from './session/flow-totals.ts';
 import { ForwardTurn } from './session/forward-turn.ts';
 import { PlayerSession } from './session/player-session.ts';
 import { PublisherSession } from './session/publisher-session.ts';
@@ -42,6 +45,8 @@ export class LocalMediaWorker implements MediaWorker {
   readonly #publishers = new Map<string, PublisherSession>();
   readonly #players = new Map<string, PlayerSession>();
   readonly #unitStreams = new Map<string, UnitStream>();
+  /** Of sessions that have ended. */
+  #past: MediaTotals = { inbound: NO_FLOW, outbound: NO_FLOW };
   #listener: (event: MediaEvent) => void = () => {};
   #stopTicks: CancelTimer[] = [];
   #lastSecondUs: number;
@@ -103,6 +108,7 @@ export class LocalMediaWorker implements MediaWorker {
         onNotEnoughBandwidth: (bitrateBps, availableBps) =>
           this.#emit({ type: 'notEnoughBandwidth', sessionId, bitrateBps, availableBps }),
         onEnded: (reason) => {
+          this.#past = { ...this.#past, outbound: addFlow(this.#past.outbound, player.totals) };
           this.#players.delete(sessionId);
           this.#emit({ type: 'ended', sessionId, reason });
         },
@@ -159,6 +165,13 @@ export class LocalMediaWorker implements MediaWorker {
     this.#publishers.get(streamId)?.setFramesWanted(wanted);
   }
 
+  async totals(): Promise<MediaTotals> {
+    const sum = (past: FlowTotals, sessions: Iterable<{ readonly totals: FlowTotals }>) =>
+      Array.from(sessions, ({ totals }) => totals).reduce(addFlow, past);
+    const { inbound, outbound } = this.#past;
+    return { inbound: sum(inbound, this.#publishers.values()), outbound: sum(outbound, this.#players.values()) };
+  }
+
   dispose(): Promise<void> {
     this.#disposed ??= this.#dispose();
     return this.#disposed;
@@ -175,7 +188,7 @@ export class LocalMediaWorker implements MediaWorker {
   #createPublisher({ sessionId, transport, maxBitrateKbps }: PublishRequest, plan: PublishPlan): PublisherSession {
     const { clock, host, logger, randomBelow } = this.#options;
     const streamId = sessionId;
-    return new PublisherSession({
+    const publisher: PublisherSession = new PublisherSession({
       id: sessionId,
       plan,
       host,
@@ -193,12 +206,14 @@ export class LocalMediaWorker implements MediaWorker {
         onFramesLost: () => this.#emit({ type: 'framesLost', streamId }),
         onSenderReport: (kind, ntpUs, rtpTime) => this.#emit({ type: 'senderReport', streamId, kind, ntpUs, rtpTime }),
         onEnded: (reason) => {
+          this.#past = { ...this.#past, inbound: addFlow(this.#past.inbound, publisher.totals) };
           this.#publishers.delete(sessionId);
           this.#updateTicks();
           this.#emit({ type: 'ended', sessionId, reason });
         },
       },
     });
+    return publisher;
   }
 
   #refuseKnown(sessionId: string): void {

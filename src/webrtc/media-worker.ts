@@ -32,6 +32,8 @@ export interface MediaWorker {
   setFramesWanted(streamId: string, wanted: boolean): void;
   /** The listener for all events. Set once, before the first command. */
   onEvent(listener: (event: MediaEvent) => void): void;
+  /** For metrics. */
+  totals(): Promise<MediaTotals>;
   /** Ends all sessions and releases the sockets. */
   dispose(): Promise<void>;
 }
@@ -95,6 +97,27 @@ export interface RtpFrame {
   readonly height: number;
   /** H.264: Annex-B, SPS + PPS in front of every IDR. Owned by the receiver of the event. */
   readonly data: Buffer;
+}
+
+/** Since the worker was made, sessions that have ended included. Nothing here names a session or a stream. */
+export interface MediaTotals {
+  /** From publishers. */
+  readonly inbound: FlowTotals;
+  /** To players. */
+  readonly outbound: FlowTotals;
+}
+
+export interface FlowTotals {
+  /** RTP packets of media: without retransmissions on a stream of their own, each packet once. */
+  readonly packets: number;
+  /** Of these packets, without headers and padding. */
+  readonly payloadBytes: number;
+  /** Packets asked for again: by us of publishers, or by players of us (video). */
+  readonly nacks: number;
+  /** PLI and FIR: to publishers, or from players. */
+  readonly keyframeRequests: number;
+  /** Of publishers: not repaired. Of players: as their receiver reports say (video). */
+  readonly lostPackets: number;
 }
 
 /** What flowed in the last second. */

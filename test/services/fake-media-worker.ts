@@ -3,6 +3,7 @@ import type { MediaUnit } from '../../src/domain/media.ts';
 import type {
   MediaEndReason,
   MediaEvent,
+  MediaTotals,
   MediaWorker,
   PlayRequest,
   PublishAnswer,
@@ -59,6 +60,11 @@ export class FakeMediaWorker implements MediaWorker {
 
   onEvent(listener: (event: MediaEvent) => void): void {
     this.#listener = listener;
+  }
+
+  async totals(): Promise<MediaTotals> {
+    const none = { packets: 0, payloadBytes: 0, nacks: 0, keyframeRequests: 0, lostPackets: 0 };
+    return { inbound: none, outbound: none };
   }
 
   async dispose(): Promise<void> {

@@ -71,6 +71,8 @@ export class IncomingTrack implements SourceTrack {
   /** Payload that came, each packet once, in whatever way it came. */
   payloadBytes = 0;
   frames = 0;
+  /** Packets of media, as `payloadBytes` counts them. */
+  packets = 0;
   nacksSent = 0;
   keyframeRequestsSent = 0;
 
@@ -252,6 +254,7 @@ export class IncomingTrack implements SourceTrack {
   /** Counts a media packet; whether it is the first one of a keyframe. */
   #inspect(packet: Buffer, start: number, end: number, index: number, nowUs: number): boolean {
     this.payloadBytes += end - start;
+    this.packets++;
     if (rtpMarker(packet)) this.frames++;
     if (!this.#probe) return false;
     const size = this.#probe.sizeOf(packet, start, end);

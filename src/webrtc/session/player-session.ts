@@ -4,7 +4,7 @@ import type { RtcpPacket } from '../../protocol/rtp/rtcp-types.ts';
 import type { PlayPlan, PlaySsrcs, TrackPlan } from '../../protocol/sdp/plan.ts';
 import type { LocalTransport } from '../../protocol/sdp/transport.ts';
 import { canonicalName } from '../../protocol/sdp/write-answer.ts';
-import type { MediaEndReason, VideoRate } from '../media-worker.ts';
+import type { FlowTotals, MediaEndReason, VideoRate } from '../media-worker.ts';
 import type { PeerHost } from '../peer.ts';
 import type { SrtpFanout } from '../srtp/fanout.ts';
 import type { SrtpKeys } from '../srtp/srtp.ts';
@@ -83,6 +83,17 @@ export class PlayerSession implements SourcePlayer {
 
   get locals(): LocalTransport[] {
     return this.#transports.map(({ local }) => local);
+  }
+
+  get totals(): FlowTotals {
+    const sum = (count: (track: ViewerTrack) => number) => this.#tracks().reduce((all, track) => all + count(track), 0);
+    return {
+      packets: sum(({ out }) => out.packets),
+      payloadBytes: sum(({ out }) => out.octets),
+      nacks: this.#nacks,
+      keyframeRequests: this.#plis,
+      lostPackets: this.#lostPackets,
+    };
   }
 
   queueBurst(fanout: SrtpFanout, packets: readonly BurstPacket[], count: number): void {

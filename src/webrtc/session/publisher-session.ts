@@ -7,10 +7,11 @@ import { buildReceiverReport, buildRemb } from '../../protocol/rtp/rtcp-build.ts
 import { parseRtcp } from '../../protocol/rtp/rtcp-parse.ts';
 import type { PublishPlan, PublishTrack } from '../../protocol/sdp/plan.ts';
 import type { LocalTransport } from '../../protocol/sdp/transport.ts';
-import type { MediaEndReason, RtpFrame, VideoRate } from '../media-worker.ts';
+import type { FlowTotals, MediaEndReason, RtpFrame, VideoRate } from '../media-worker.ts';
 import type { PeerHost } from '../peer.ts';
 import { TwccRecorder } from '../receive/twcc-recorder.ts';
 import { Audience } from './audience.ts';
+import { addFlow, NO_FLOW } from './flow-totals.ts';
 import type { ForwardTurn } from './forward-turn.ts';
 import { IncomingTrack } from './incoming-track.ts';
 import type { MediaSource, SourcePlayer } from './media-source.ts';
@@ -108,6 +109,14 @@ export class PublisherSession implements MediaSource {
 
   get locals(): LocalTransport[] {
     return this.#lanes.map(({ transport }) => transport.local);
+  }
+
+  get totals(): FlowTotals {
+    return this.#tracks()
+      .map(({ packets, payloadBytes, nacksSent: nacks, keyframeRequestsSent: keyframeRequests, lostPackets }) => {
+        return { packets, payloadBytes, nacks, keyframeRequests, lostPackets };
+      })
+      .reduce(addFlow, NO_FLOW);
   }
 
   requestKeyframe(): void {
