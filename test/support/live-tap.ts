@@ -26,7 +26,7 @@ export class LiveTap {
 
   constructor(url: string) {
     const output = ['-c', 'copy', '-copyts', '-flush_packets', '1', '-f', 'flv', 'pipe:1'];
-    this.#player = spawn('ffmpeg', ['-v', 'error', '-nostdin', '-i', url, ...output], {
+    this.#player = spawn('/usr/bin/ffmpeg', ['-v', 'error', '-nostdin', '-i', url, ...output], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const reader = new FlvTagReader({ maxTagBytes: MAX_TAG_BYTES });
