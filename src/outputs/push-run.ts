@@ -60,6 +60,8 @@ export type RunEvent =
       readonly fps?: number | undefined;
       readonly bitrateBps?: number | undefined;
       readonly backlogBytes: number;
+      /** Given up since the run began, because the run was slow. */
+      readonly droppedUnits?: { readonly video: number; readonly audio: number } | undefined;
     }
   /** The destination took nothing for the stall timeout. The service ends the run. */
   | { readonly type: 'stalled' }

@@ -110,6 +110,10 @@ export class Sessions {
     this.#options.onGone(session);
   }
 
+  get count(): number {
+    return this.#entries.size;
+  }
+
   /** All fields of the filter must match; an absent one matches everything. */
   find(filter: SessionFilter = {}): SessionView[] {
     return [...this.#entries.values()]

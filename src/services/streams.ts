@@ -207,6 +207,17 @@ export class Streams {
     this.#sendStatus(stream);
   }
 
+  /** Streams of clients: publishers and players, and how many of them have begun. */
+  get counts(): { readonly publishers: number; readonly players: number; readonly pending: number } {
+    const counts = { publishers: 0, players: 0, pending: 0 };
+    for (const { status, published } of this.#streams.values()) {
+      if (status === 'PENDING') counts.pending += 1;
+      else if (published) counts.publishers += 1;
+      else counts.players += 1;
+    }
+    return counts;
+  }
+
   /** All live publishers and players that match every given field. */
   find(filter: StreamFilter = {}): StreamView[] {
     return this.#matching(filter).map(viewOf);

@@ -1,7 +1,7 @@
 import type { CancelTimer, Clock } from '../domain/clock.ts';
 import { assertNever } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
-import type { RunEnd } from '../domain/transponder.ts';
+import type { ExitClass, RunEnd } from '../domain/transponder.ts';
 import type { DestinationCaller } from '../egress/address-policy.ts';
 import type { RtmpTarget } from '../egress/gate.ts';
 import type { Store } from '../store/open-store.ts';
@@ -11,7 +11,7 @@ import { brokenInvariant, isFinal, transition } from '../supervisor/transponder-
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import { BacklogHealth } from './backlog-health.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
-import type { PushStatus } from './transponder-request.ts';
+import type { PushStatus, TransponderNotice, TransponderTotals } from './transponder-request.ts';
 import { audioOf } from './transponder-row.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
@@ -29,6 +29,10 @@ export interface ActorContext {
   readonly random: () => number;
   readonly newNonce: () => string;
   readonly isSourceUp: (streamName: string) => boolean;
+  /** Told of every transition. Must not throw. */
+  readonly onNotice: (notice: TransponderNotice) => void;
+  /** Of all actors together. */
+  readonly totals: { -readonly [Name in keyof TransponderTotals]: TransponderTotals[Name] };
 }
 
 export interface ActorOptions {
@@ -47,7 +51,7 @@ interface CurrentRun {
   readonly run: PushRun;
   readonly health: BacklogHealth;
   progress: RunProgress | undefined;
-  rates: Pick<PushStatus, 'bitrateBps' | 'fps'> | undefined;
+  figures: Pick<PushStatus, 'bitrateBps' | 'fps' | 'bytesOut' | 'backlogBytes' | 'droppedUnits'> | undefined;
 }
 
 /**
@@ -92,8 +96,9 @@ export class TransponderActor {
 
   get status(): PushStatus {
     const { state, stateSinceMs, reason, restartsTotal } = this.#row;
-    const { bitrateBps, fps } = this.#current?.rates ?? {};
-    return { state, stateSinceMs, reason: reason ?? undefined, bitrateBps, fps, restartsTotal };
+    const { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits } = this.#current?.figures ?? {};
+    const figures = { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits };
+    return { state, stateSinceMs, reason: reason ?? undefined, ...figures, restartsTotal };
   }
 
   /** Takes an event of the hub, of the caller or of a timer. */
@@ -153,7 +158,9 @@ export class TransponderActor {
     }
     const owns = { run: this.#current !== undefined, timer: this.#cancelRetry !== undefined };
     const broken = this.#isClosed ? undefined : brokenInvariant(this.#machine, owns);
-    if (broken) this.#logger.error({ broken }, 'a transponder broke an invariant');
+    if (!broken) return;
+    this.#context.totals.invariantViolations += 1;
+    this.#logger.error({ broken }, 'a transponder broke an invariant');
   }
 
   #take(event: TransponderEvent, detail: string | null, alsoWrite: (() => void) | undefined): void {
@@ -187,7 +194,11 @@ export class TransponderActor {
       });
     }
     if (isWritten) {
-      this.#logger.info({ event: event.type, from: before.state, to: next.state, reason: row.reason, detail }, 'moved');
+      const { type } = event;
+      const moved = { from: before.state, to: next.state, detail };
+      this.#logger.info({ event: type, ...moved, reason: row.reason }, 'moved');
+      const exitClass = type === 'runEnded' ? classOfEnd(before, event.end) : undefined;
+      this.#context.onNotice({ atMs: nowMs, transponderId: row.id, type, ...moved, exitClass });
     }
     for (const effect of effects) this.#carryOut(effect, intent);
   }
@@ -237,7 +248,7 @@ export class TransponderActor {
       this.#logger.error({ err: error }, 'a run could not be started');
       return this.#endRun(nonce, { exitClass: 'spawn_error', detail: 'the run could not be started' }, '', '');
     }
-    this.#current = { nonce, run, health: new BacklogHealth(), progress: undefined, rates: undefined };
+    this.#current = { nonce, run, health: new BacklogHealth(), progress: undefined, figures: undefined };
     return undefined;
   }
 
@@ -268,7 +279,9 @@ export class TransponderActor {
         return this.#enqueue({ type: 'active' }, null, () => store.runs.ready(nonce, nowMs));
       case 'progress': {
         current.progress = { nonce, bytesOut: event.bytesOut, framesOut: event.framesOut ?? 0 };
-        current.rates = { bitrateBps: event.bitrateBps, fps: event.fps };
+        const { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits } = event;
+        this.#context.totals.bytesOut += Math.max(0, bytesOut - (current.figures?.bytesOut ?? 0));
+        current.figures = { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits };
         const change = current.health.observe(event.backlogBytes, clock.monotonicUs());
         return change && this.dispatch({ type: change });
       }
@@ -291,6 +304,11 @@ export class TransponderActor {
       store.runs.end(nonce, atMs, end, stderrHead, stderrTail, RUNS_KEPT);
     });
   }
+}
+
+/** A run ends with the reason for which it was stopped, where it was; its own class comes second. */
+function classOfEnd({ state, reason }: Transponder, { exitClass }: RunEnd): ExitClass {
+  return state === 'STOPPING' ? (reason as ExitClass) : exitClass;
 }
 
 function rowAfter(

@@ -1,4 +1,4 @@
-import type { TransponderState } from '../domain/transponder.ts';
+import type { ExitClass, TransponderState } from '../domain/transponder.ts';
 
 /** What the caller of `/push/startup`, or a publisher with `rtmpUrl`, asks for (reference/wcs-protocol.md §3.1). */
 export interface StartupRequest {
@@ -69,5 +69,37 @@ export interface PushStatus {
   readonly reason: string | undefined;
   readonly bitrateBps: number | undefined;
   readonly fps: number | undefined;
+  /** Of the present run. */
+  readonly bytesOut: number | undefined;
+  /** Waits for the destination, or for its ffmpeg. */
+  readonly backlogBytes: number | undefined;
+  /** Given up by the present run's reader because it was slow. */
+  readonly droppedUnits: { readonly video: number; readonly audio: number } | undefined;
   readonly restartsTotal: number;
+}
+
+/** A push that has not ended, for operators: without its URL. */
+export interface LivePush extends PushStatus {
+  readonly id: string;
+  readonly streamName: string;
+  readonly destRedacted: string;
+}
+
+/** One transition of one transponder, told when it has happened. Holds no secret. */
+export interface TransponderNotice {
+  readonly atMs: number;
+  readonly transponderId: string;
+  /** The event that set it off. */
+  readonly type: string;
+  readonly from: TransponderState;
+  readonly to: TransponderState;
+  readonly detail: string | null;
+  /** Of the run that ended, where one did. */
+  readonly exitClass?: ExitClass | undefined;
+}
+
+/** Counted since this start of the process. */
+export interface TransponderTotals {
+  readonly bytesOut: number;
+  readonly invariantViolations: number;
 }

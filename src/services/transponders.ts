@@ -14,7 +14,16 @@ import { requireResolvable } from './resolve-host.ts';
 import type { HostResolver } from './resolve-host.ts';
 import { TransponderActor } from './transponder-actor.ts';
 import type { ActorContext } from './transponder-actor.ts';
-import type { PushFilter, PushStatus, PushView, StartupCaller, StartupRequest } from './transponder-request.ts';
+import type {
+  LivePush,
+  PushFilter,
+  PushStatus,
+  PushView,
+  StartupCaller,
+  StartupRequest,
+  TransponderNotice,
+  TransponderTotals,
+} from './transponder-request.ts';
 import { newPushRow, viewOf } from './transponder-row.ts';
 import { TransponderWriter } from './transponder-writer.ts';
 
@@ -78,6 +87,8 @@ export class TransponderService {
   readonly #actors = new Map<string, TransponderActor>();
   readonly #sources = new Set<string>();
   readonly #failedListeners = new Set<(push: FailedPush) => void>();
+  readonly #noticeListeners = new Set<(notice: TransponderNotice) => void>();
+  readonly #totals = { bytesOut: 0, invariantViolations: 0 };
   readonly #cancelTimers: (() => void)[];
   #closing: Promise<void> | undefined;
 
@@ -95,6 +106,8 @@ export class TransponderService {
       random,
       newNonce: () => Buffer.from(randomBytes(NONCE_BYTES)).toString('hex'),
       isSourceUp: (streamName) => this.#sources.has(streamName),
+      onNotice: (notice) => this.#tell(notice),
+      totals: this.#totals,
     };
     this.#giveUpUnfinished();
     this.#forget();
@@ -108,6 +121,23 @@ export class TransponderService {
   onFailed(listener: (push: FailedPush) => void): () => void {
     this.#failedListeners.add(listener);
     return () => void this.#failedListeners.delete(listener);
+  }
+
+  /** Called for every transition of every transponder. The returned function ends the subscription. */
+  onEvent(listener: (notice: TransponderNotice) => void): () => void {
+    this.#noticeListeners.add(listener);
+    return () => void this.#noticeListeners.delete(listener);
+  }
+
+  get totals(): TransponderTotals {
+    return this.#totals;
+  }
+
+  /** Every transponder that has not ended, the ones that are being stopped too. */
+  views(): LivePush[] {
+    return Array.from(this.#actors.values(), ({ row: { id, streamName, destRedacted }, status }) => {
+      return { id, streamName, destRedacted, ...status };
+    });
   }
 
   /** False while the store takes no writes; running pushes go on, new ones are refused. */
@@ -295,6 +325,17 @@ export class TransponderService {
       const code = error instanceof AppError ? error.code : 'INTERNAL';
       if (code !== 'TRANSPONDER_EXISTS') this.#options.logger.warn({ stream: streamName, code }, 'no automatic push');
     });
+  }
+
+  /** A listener that fails disturbs neither the transponder nor the other listeners. */
+  #tell(notice: TransponderNotice): void {
+    for (const listener of this.#noticeListeners) {
+      try {
+        listener(notice);
+      } catch (error) {
+        this.#options.logger.error({ error, transponderId: notice.transponderId }, 'a listener of transitions failed');
+      }
+    }
   }
 
   #flushProgress(): void {

@@ -282,6 +282,7 @@ export class RtmpPushRun implements PushRun {
     const bitrateBps = Math.round(((bytesAccepted - this.#lastBytes) * 8_000_000) / elapsedUs);
     this.#lastBytes = bytesAccepted;
     this.#lastReportUs = nowUs;
+    const { droppedVideo, droppedAudio } = this.#reader?.counters ?? { droppedVideo: 0, droppedAudio: 0 };
     this.#options.onEvent({
       type: 'progress',
       bytesOut: bytesAccepted,
@@ -289,6 +290,7 @@ export class RtmpPushRun implements PushRun {
       fps: this.#fps,
       bitrateBps,
       backlogBytes: backlogBytes + (this.#reader?.queuedBytes ?? 0),
+      droppedUnits: { video: droppedVideo, audio: droppedAudio },
     });
   }
 
