@@ -51,6 +51,14 @@ export interface Child {
   kill(): Promise<ChildEnd>;
 }
 
+/** Every child of this process that has not ended, by process id. */
+const running = new Map<number, string>();
+
+/** Process ids of all children that run, each with its kind (`name`); for metrics. */
+export function runningChildren(): ReadonlyMap<number, string> {
+  return running;
+}
+
 const HEAD_LINES = 20;
 const TAIL_LINES = 40;
 const MAX_LINE_CHARS = 500;
@@ -106,6 +114,7 @@ export function startChild(options: ChildOptions): Child {
   });
 
   const ended = subprocess.then((result): ChildEnd => {
+    if (subprocess.pid !== undefined) running.delete(subprocess.pid);
     input?.destroy();
     const end = childEnd(result, tail.lines(), program);
     logger.debug({ pid: subprocess.pid, ...end }, 'child ended');
@@ -113,6 +122,7 @@ export function startChild(options: ChildOptions): Child {
   });
 
   const { pid } = subprocess;
+  if (pid !== undefined) running.set(pid, name);
   logger.debug({ pid, program }, 'child started');
   let stopping: Promise<ChildEnd> | undefined;
   const kill = (): Promise<ChildEnd> => {
