@@ -16,9 +16,11 @@ import { createSignallingServer } from './edges/signalling/server.ts';
 import { readCertificate, selfSignedCertificate } from './edges/tls/certificate.ts';
 import { createAddressPolicy } from './egress/address-policy.ts';
 import { createRtmpPushGate } from './egress/rtmp-push-gate.ts';
+import { trustedAuthorities } from './egress/trusted-authorities.ts';
 import { Hub } from './hub/hub.ts';
 import { Renditions } from './hub/renditions.ts';
 import { WebrtcPublishers } from './inputs/webrtc-publisher.ts';
+import { Metrics } from './observability/metrics.ts';
 import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
 import { Snapshots } from './outputs/snapshots.ts';
 import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
@@ -29,6 +31,8 @@ import type { PushStatus } from './services/transponder-request.ts';
 import { TransponderService } from './services/transponders.ts';
 import { openStore } from './store/open-store.ts';
 import { lockDirectory } from './supervisor/directory-lock.ts';
+import { runningChildren } from './supervisor/child-process.ts';
+import { readChildrenUsage } from './supervisor/children-usage.ts';
 import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
 import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
 import { findSoundFile } from './transcode/media-file.ts';
@@ -120,7 +124,12 @@ async function build(
   const renditions = new Renditions({ factory: transcoders, clock, logger });
   const soundFiles = createSoundFileEncoder({ host, mediaDirectory, bitrateBps: SOUND_BITRATE_BPS });
   built.push(() => soundFiles.close('shutdown'));
-  const gate = await createRtmpPushGate({ logger, clock, allowAddress: addressPolicy });
+  const gate = await createRtmpPushGate({
+    logger,
+    clock,
+    allowAddress: addressPolicy,
+    tlsOptions: config.rtmps_ca_file === '' ? {} : { ca: await trustedAuthorities(config.rtmps_ca_file) },
+  });
   built.push(() => gate.close());
 
   const transponders = new TransponderService({
@@ -207,6 +216,19 @@ async function build(
   const snapshots = new Snapshots({ ...host, hub, timeoutMs: config.snapshot_taking_interval_ms });
   built.push(() => snapshots.close());
 
+  const metrics = new Metrics({
+    pushes: () => transponders.views(),
+    pushTotals: () => transponders.totals,
+    streams: () => streams.counts,
+    sessions: () => sessions.count,
+    media: () => worker.totals(),
+    children: () => readChildrenUsage(runningChildren()),
+    isStoreWritable: () => transponders.isStoreWritable,
+    monotonicUs: () => clock.monotonicUs(),
+  });
+  built.push(() => metrics.close());
+  transponders.onEvent((notice) => metrics.onTransponderMoved(notice));
+
   const ports: Record<string, number> = { media: worker.ports.udpPort };
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
   const rest = buildRestApp({
@@ -215,6 +237,7 @@ async function build(
       streams,
       sessions,
       snapshots,
+      metrics,
       readiness: () => ({
         ready: state === 'ready' && transponders.isStoreWritable,
         state: state === 'ready' && !transponders.isStoreWritable ? 'degraded' : state,

@@ -132,6 +132,11 @@ export const SECTIONS = {
       'true = onMetaData is sent (players then know size and codecs at once).',
     ),
     rtmp_publisher_ip: key(address, '', 'Local address of outgoing RTMP connections. Empty = the system chooses.'),
+    rtmps_ca_file: key(
+      text,
+      '',
+      'Certificates in PEM of authorities that rtmps:// destinations may be signed by, besides the well-known ones. They are always verified.',
+    ),
     rtmp_flash_ver_subscriber: key(text, '', 'flashVer of the RTMP connect command. Empty = our own.'),
     rtmp_push_auto_start: key(
       boolean,

@@ -15,6 +15,8 @@ import type { Readiness, SessionDirectory, SnapshotSource, StreamDirectory } fro
 import { errorAnswer, sendError } from './error-answer.ts';
 import { pathOf } from './error-body.ts';
 import { parseJsonBody } from './json-body.ts';
+import { metricsRoute } from './metrics-route.ts';
+import type { MetricsSource } from './metrics-route.ts';
 import { pushRoutes } from './push-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
@@ -32,6 +34,7 @@ export interface RestServices {
   readonly streams: StreamDirectory;
   readonly sessions: SessionDirectory;
   readonly snapshots: SnapshotSource;
+  readonly metrics: MetricsSource;
   readonly readiness: () => Readiness;
 }
 
@@ -43,7 +46,7 @@ export interface RestAppOptions {
 }
 
 /**
- * The REST interface of WCS under /rest-api, its OpenAPI description, and /health. The app listens nowhere: the composition
+ * The REST interface of WCS under /rest-api, its OpenAPI description, /metrics, and /health. The app listens nowhere: the composition
  * root does that, and closes it; tests inject.
  */
 export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions): FastifyInstance {
@@ -85,6 +88,10 @@ export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions
     },
     { prefix: PREFIX },
   );
+  app.register(async (guarded) => {
+    if (config.credentials) await requireBasicAuth(guarded, config.credentials);
+    guarded.register(metricsRoute, { metrics: services.metrics });
+  });
   app.get('/health/live', { schema: { hide: true } }, () => ({ state: 'live' }));
   app.get('/health/ready', { schema: { hide: true } }, (_, reply) => {
     const { ready, state, ports } = services.readiness();

@@ -42,6 +42,7 @@ export function restFixture(
       return Promise.resolve(Buffer.from('png'));
     },
   };
+  const metrics = { contentType: 'text/plain; version=0.0.4', text: () => Promise.resolve('transponder_sessions 1\n') };
   const readiness: { now: Readiness } = { now: { ready: true, state: 'ready', ports: { http: 8081 } } };
   const logger = {
     debug: () => {},
@@ -54,7 +55,14 @@ export function restFixture(
     child: () => logger,
   };
   const app = buildRestApp({
-    services: { transponders: transponders.service, streams, sessions, snapshots, readiness: () => readiness.now },
+    services: {
+      transponders: transponders.service,
+      streams,
+      sessions,
+      snapshots,
+      metrics,
+      readiness: () => readiness.now,
+    },
     config: {
       credentials: undefined,
       accessControl: {
