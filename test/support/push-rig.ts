@@ -48,7 +48,9 @@ export interface PushRigOptions {
 export async function startPushRig(options: PushRigOptions = {}): Promise<PushRig> {
   const built: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    for (const end of built.splice(0).toReversed()) await end();
+    const failures: unknown[] = [];
+    for (const end of built.splice(0).toReversed()) await end().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw new AggregateError(failures, 'the rig did not close as it should');
   };
   try {
     const nginx = options.sharing?.nginx ?? (await startNginxRtmp(options.nginx));
