@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const NGINX = '/usr/sbin/nginx';
 const RTMP_MODULE = '/usr/lib/nginx/modules/ngx_rtmp_module.so';
+const LOOPBACK = '127.0.0.1';
 const START_TIMEOUT_MS = 10_000;
 
 /** One notification of nginx-rtmp: `call` is its kind (`connect`, `publish`, `play`, `publish_done`, …), the rest its arguments. */
@@ -21,6 +22,10 @@ export interface NginxRtmpOptions {
   readonly onPublish?: (call: NginxCall) => number;
   /** Live applications. Default `live`, `app_name` and `app`. */
   readonly apps?: readonly string[];
+  /** Write what is published to the files of `recordingPath`. */
+  readonly isRecording?: boolean;
+  /** Where it listens, where its notifications go, and the program that starts it there. Default this machine's loopback. */
+  readonly network?: { readonly address: string; readonly hostAddress: string; readonly program: string };
 }
 
 export interface NginxRtmp {
@@ -28,8 +33,10 @@ export interface NginxRtmp {
   readonly pid: number;
   /** All notifications so far, oldest first. */
   readonly calls: readonly NginxCall[];
-  /** `rtmp://127.0.0.1:<port>/<app>`. */
+  /** `rtmp://<address>:<port>/<app>`. */
   url(app: string): string;
+  /** The FLV file of the publication of that name, with `isRecording`. Written without delay. */
+  recordingPath(name: string): string;
   /** The first notification of that kind, past or to come. */
   waitForCall(kind: string): Promise<NginxCall>;
   /** The statistics page (XML). */
@@ -42,6 +49,11 @@ export interface NginxRtmp {
 /** A real nginx-rtmp in the foreground, in a directory of its own, on free ports. */
 export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<NginxRtmp> {
   const { onConnect = () => 200, onPublish = () => 200, apps = ['live', 'app_name', 'app'] } = options;
+  const { address, hostAddress, program } = options.network ?? {
+    address: LOOPBACK,
+    hostAddress: LOOPBACK,
+    program: NGINX,
+  };
   const calls: NginxCall[] = [];
   const emitter = new EventEmitter();
   const notifications = createHttpServer(async (request, response) => {
@@ -53,15 +65,24 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
     response.writeHead(answer(call)).end();
     emitter.emit('call', call);
   });
-  notifications.listen(0, '127.0.0.1');
+  notifications.listen(0, hostAddress);
   await once(notifications, 'listening');
   const notifyPort = (notifications.address() as AddressInfo).port;
 
   const directory = await mkdtemp(join(tmpdir(), 'nginx-rtmp-'));
   const [rtmpPort, statPort] = await freePorts();
-  await writeFile(join(directory, 'nginx.conf'), configuration(directory, rtmpPort, statPort, notifyPort, apps));
+  const text = configuration({
+    directory,
+    address,
+    rtmpPort,
+    statPort,
+    notify: `http://${hostAddress}:${notifyPort}/`,
+    apps,
+    isRecording: options.isRecording ?? false,
+  });
+  await writeFile(join(directory, 'nginx.conf'), text);
   const child = spawn(
-    NGINX,
+    program,
     ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', join(directory, 'error.log')],
     {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -79,7 +100,7 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
   };
   try {
     await Promise.race([
-      waitUntilListening(rtmpPort),
+      waitUntilListening(address, rtmpPort),
       exited.then(() => {
         throw new Error(`nginx ended: ${stderr}`);
       }),
@@ -93,7 +114,8 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
     rtmpPort,
     pid: child.pid!,
     calls,
-    url: (app) => `rtmp://127.0.0.1:${rtmpPort}/${app}`,
+    url: (app) => `rtmp://${address}:${rtmpPort}/${app}`,
+    recordingPath: (name) => join(directory, `${name}.flv`),
     async waitForCall(kind) {
       for (;;) {
         const found = calls.find((call) => call['call'] === kind);
@@ -101,20 +123,24 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
         await once(emitter, 'call');
       }
     },
-    stat: async () => (await fetch(`http://127.0.0.1:${statPort}/stat`)).text(),
+    stat: async () => (await fetch(`http://${address}:${statPort}/stat`)).text(),
     kill: (signal) => void child.kill(signal),
     stop,
   };
 }
 
-function configuration(
-  directory: string,
-  rtmpPort: number,
-  statPort: number,
-  notifyPort: number,
-  apps: readonly string[],
-): string {
-  const notify = `http://127.0.0.1:${notifyPort}/`;
+interface Configuration {
+  readonly directory: string;
+  readonly address: string;
+  readonly rtmpPort: number;
+  readonly statPort: number;
+  readonly notify: string;
+  readonly apps: readonly string[];
+  readonly isRecording: boolean;
+}
+
+function configuration(options: Configuration): string {
+  const { directory, address, rtmpPort, statPort, notify, apps, isRecording } = options;
   const applications = apps.map(
     (app) => `    application ${app} { live on; on_publish ${notify}; on_publish_done ${notify}; on_play ${notify}; }`,
   );
@@ -130,15 +156,16 @@ error_log ${directory}/error.log info;
 events { worker_connections 256; }
 rtmp {
   server {
-    listen 127.0.0.1:${rtmpPort};
+    listen ${address}:${rtmpPort};
     on_connect ${notify};
+    ${isRecording ? `record all; record_path ${directory};` : 'record off;'}
 ${applications.join('\n')}
   }
 }
 http {
   access_log off;
 ${temporary.join('\n')}
-  server { listen 127.0.0.1:${statPort}; location /stat { rtmp_stat all; } }
+  server { listen ${address}:${statPort}; location /stat { rtmp_stat all; } }
 }
 `;
 }
@@ -147,7 +174,7 @@ ${temporary.join('\n')}
 async function freePorts(): Promise<[number, number]> {
   const servers = [createServer(), createServer()];
   for (const server of servers) {
-    server.listen(0, '127.0.0.1');
+    server.listen(0, LOOPBACK);
     await once(server, 'listening');
   }
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
@@ -155,11 +182,11 @@ async function freePorts(): Promise<[number, number]> {
   return [ports[0]!, ports[1]!];
 }
 
-async function waitUntilListening(port: number): Promise<void> {
+async function waitUntilListening(host: string, port: number): Promise<void> {
   const deadlineMs = performance.now() + START_TIMEOUT_MS;
   for (;;) {
     const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect({ port, host: '127.0.0.1' });
+      const socket = connect({ port, host });
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });

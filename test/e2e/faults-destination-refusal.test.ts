@@ -1,0 +1,191 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer as createTlsServer } from 'node:tls';
+import { generate } from 'selfsigned';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { amfString } from '../../src/protocol/amf0/values.ts';
+import { expectUnharmed } from '../support/expect-unharmed.ts';
+import { startFaultRig, type FaultRig } from '../support/fault-rig.ts';
+import { startNginxRtmp } from '../support/nginx-rtmp.ts';
+import { listen, startRtmpDestination } from '../support/rtmp-destination.ts';
+import { startTcpRelay } from '../support/tcp-relay.ts';
+
+/** A name that the resolver of this test knows until it is told to forget it. */
+const FORGOTTEN_HOST = 'forgotten.test';
+const dns = vi.hoisted(() => ({ knowsHost: true }));
+vi.mock('node:dns/promises', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:dns/promises')>();
+  const lookup = async (host: string, options: object = {}) => {
+    if (host !== FORGOTTEN_HOST) return original.lookup(host, options);
+    if (!dns.knowsHost) throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' });
+    const found = { address: '127.0.0.1', family: 4 };
+    return 'all' in options ? [found] : found;
+  };
+  return { ...original, lookup };
+});
+
+/** From the startup's answer to the state, where the destination answers at once: the audio encoder and one ffmpeg must start. */
+const VERDICT_MS = 4000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const BUSY_FLOOR_MS = 5000;
+
+let rig: FaultRig;
+beforeAll(async () => {
+  rig = await startFaultRig();
+});
+afterAll(() => rig?.close());
+afterEach(async () => expectUnharmed(await rig.bystanders()));
+
+async function startPush(rtmpUrl: string, request?: object) {
+  const startedMs = Date.now();
+  const id = await rig.startup(rtmpUrl, request);
+  onTestFinished(async () => {
+    if (!['FAILED', 'TERMINATED'].includes(rig.state(id).state)) await rig.terminate(id);
+  });
+  return { id, startedMs };
+}
+
+function reasons(id: string): readonly string[] {
+  return rig.endedRuns(id).map(({ exitClass }) => exitClass);
+}
+
+async function selfSignedServer() {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    extensions: [
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 2, value: 'localhost' },
+          { type: 7, ip: '127.0.0.1' },
+        ],
+      },
+    ],
+  });
+  let handshakes = 0;
+  const server = createTlsServer({ cert, key }, () => handshakes++);
+  server.on('tlsClientError', () => {});
+  const port = await listen(server);
+  onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
+  return { port, handshakes: () => handshakes };
+}
+
+describe('a destination that does not take a push, while nine others go on', () => {
+  it('refused: is tried again under persistent, and no run outlives its try', async () => {
+    const relay = await startTcpRelay({ destinationPort: undefined });
+    await relay.shut();
+    const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
+    const { atMs } = await rig.reached(id, 'BACKOFF', VERDICT_MS);
+    expect(atMs - startedMs).toBeLessThan(VERDICT_MS);
+    expect(rig.state(id).reason).toBe('dest_refused');
+    await rig.reached(id, 'STARTING', VERDICT_MS, atMs);
+    expect(new Set(reasons(id))).toEqual(new Set(['dest_refused']));
+    expect(rig.steps(id).some(({ toState }) => toState === 'ACTIVE')).toBe(false);
+  });
+
+  it('refused: fails at once under wcs with restore switched off', async () => {
+    const relay = await startTcpRelay({ destinationPort: undefined });
+    await relay.shut();
+    const { id } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`, { restartPolicy: 'wcs' });
+    await rig.reached(id, 'FAILED', VERDICT_MS);
+    expect(rig.state(id).reason).toBe('dest_refused');
+    expect(reasons(id)).toEqual(['dest_refused']);
+  });
+
+  it('unresolvable: a startup is answered 400 within three seconds and leaves no push behind', async () => {
+    const startedMs = performance.now();
+    const rtmpUrl = 'rtmp://no-such-host.invalid/live';
+    const answer = await rig.app.rest('/rest-api/push/startup', { streamName: 'faults', rtmpUrl });
+    expect(answer.status).toBe(400);
+    expect(performance.now() - startedMs).toBeLessThan(3500);
+    expect((await rig.app.rest('/rest-api/push/find', { rtmpUrl })).status).toBe(404);
+  });
+
+  it('unresolvable: a name that is forgotten while the push waits is dest_dns, and a name that comes back is used', async () => {
+    const relay = await startTcpRelay({ destinationPort: rig.nginx.rtmpPort });
+    onTestFinished(() => relay.close());
+    onTestFinished(() => void (dns.knowsHost = true));
+    const { id } = await startPush(`rtmp://${FORGOTTEN_HOST}:${relay.port}/live`);
+    await rig.reached(id, 'ACTIVE', VERDICT_MS);
+    dns.knowsHost = false;
+    const forgottenMs = Date.now();
+    relay.reset();
+    const { atMs } = await rig.reached(id, 'STARTING', VERDICT_MS, forgottenMs);
+    await rig.reached(id, 'BACKOFF', VERDICT_MS, atMs);
+    expect(reasons(id)).toEqual(['dest_reset', 'dest_dns']);
+    dns.knowsHost = true;
+    await rig.reached(id, 'ACTIVE', VERDICT_MS, atMs);
+  });
+
+  it('wrong application: an application that nginx does not know is final, also under persistent', async () => {
+    const { id } = await startPush(rig.nginx.url('nowhere'));
+    await rig.reached(id, 'FAILED', VERDICT_MS);
+    expect(reasons(id)).toEqual(['dest_rejected']);
+  });
+
+  it('wrong application: a 403 of on_publish is final, also under persistent', async () => {
+    const nginx = await startNginxRtmp({ onPublish: () => 403 });
+    onTestFinished(() => nginx.stop());
+    const { id } = await startPush(nginx.url('live'));
+    await rig.reached(id, 'FAILED', VERDICT_MS);
+    expect(reasons(id)).toEqual(['dest_rejected']);
+    expect(nginx.calls.filter(({ call }) => call === 'publish')).toHaveLength(1);
+  });
+
+  it('name taken: waits for five seconds between its tries and publishes once the name is free', async () => {
+    const url = `${rig.nginx.url('live')}/taken`;
+    const input = ['-re', '-f', 'lavfi', '-i', 'anullsrc=r=48000', '-c:a', 'aac', '-f', 'flv'];
+    const holder = spawn('ffmpeg', ['-v', 'error', '-nostdin', ...input, url], { stdio: 'ignore' });
+    const gone = once(holder, 'exit');
+    onTestFinished(async () => {
+      holder.kill('SIGKILL');
+      await gone;
+    });
+    const isHeld = () => rig.nginx.calls.some(({ call, name }) => call === 'publish' && name === 'taken');
+    await vi.waitFor(() => expect(isHeld()).toBe(true), { timeout: VERDICT_MS });
+
+    const { id } = await startPush(url, { rtmpTransponderFullUrl: true });
+    const { atMs: refusedMs } = await rig.reached(id, 'BACKOFF', VERDICT_MS);
+    expect(rig.state(id).reason).toBe('dest_busy');
+    holder.kill('SIGKILL');
+    await gone;
+    const { atMs: activeMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + VERDICT_MS);
+    expect(activeMs - refusedMs).toBeGreaterThanOrEqual(BUSY_FLOOR_MS);
+    expect(reasons(id)).toEqual(['dest_busy']);
+  });
+
+  it('wrong password: fails after the second refusal in a row', async () => {
+    const destination = await startRtmpDestination((command, peer) => {
+      if (command.name !== 'connect') return false;
+      const isAsked = (amfString(command.args[0]!, 'app') ?? '').includes('authmod');
+      const words = isAsked
+        ? '[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=authfailed&opaque=OP'
+        : '[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ';
+      peer.error(command, 'NetConnection.Connect.Rejected', words);
+      return true;
+    });
+    onTestFinished(() => destination.stop());
+    const { id } = await startPush(`rtmp://name:wrong@127.0.0.1:${destination.port}/live`);
+    await rig.reached(id, 'FAILED', VERDICT_MS * 2);
+    expect(reasons(id)).toEqual(['dest_auth', 'dest_auth']);
+  });
+
+  it('accepted, then silent: is given up after the connect timeout and tried again', async () => {
+    const relay = await startTcpRelay({ destinationPort: undefined });
+    onTestFinished(() => relay.close());
+    const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
+    const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + VERDICT_MS);
+    expect(atMs - startedMs).toBeGreaterThanOrEqual(CONNECT_TIMEOUT_MS);
+    expect(reasons(id)).toEqual(['dest_timeout']);
+    expect(relay.connections).toBe(1);
+  });
+
+  it('bad certificate: is final, and nothing is sent to that server', async () => {
+    const server = await selfSignedServer();
+    const { id } = await startPush(`rtmps://127.0.0.1:${server.port}/live`);
+    await rig.reached(id, 'FAILED', VERDICT_MS);
+    expect(rig.endedRuns(id)).toEqual([
+      { exitClass: 'tls_error', exitDetail: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT') },
+    ]);
+    expect(server.handshakes()).toBe(0);
+  });
+});
