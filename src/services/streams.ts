@@ -197,14 +197,15 @@ export class Streams {
   }
 
   /**
-   * The push that a publisher's `rtmpUrl` asked for has failed. Its page is told by the info of another PUBLISHING, because the
-   * stream itself goes on (reference/wcs-protocol.md §3.1). Ignored when nobody publishes that name any more.
+   * The push that a publisher's `rtmpUrl` asked for has failed (reference/wcs-protocol.md §3.1). Its page is warned and the
+   * stream goes on: a FAILED would end it, and a second PUBLISHING would make pages do twice what they do on the first.
+   * Ignored when nobody publishes that name any more.
    */
   rtmpWriterFailed(name: string): void {
     const stream = this.#publisherNamed(name);
     if (!stream) return;
-    stream.info = STREAM_INFO.failedByRtmpWriter;
-    this.#sendStatus(stream);
+    const { session, mediaSessionId } = stream;
+    session.send({ name: 'fail', apiMethod: 'publishStream', mediaSessionId, info: STREAM_INFO.failedByRtmpWriter });
   }
 
   /** Streams of clients: publishers and players, and how many of them have begun. */

@@ -5,7 +5,7 @@
   const BEEP_SECONDS = 0.1;
   const SCHEDULED_SECONDS = 180;
 
-  const media = {};
+  const media = { warnings: [] };
   const published = new Map();
 
   /**
@@ -54,6 +54,7 @@
     media.session ??= new Promise((resolve, reject) => {
       Flashphoner.createSession({ urlServer })
         .on('ESTABLISHED', resolve)
+        .on('WARN', ({ id, info }) => media.warnings.push({ id, info }))
         .on('FAILED', () => reject(new Error('no session')));
     });
     return media.session;
@@ -105,5 +106,10 @@
     },
     /** What the SDK has told of the stream so far. */
     statuses: (name) => published.get(name).statuses,
+    /** What the session was warned of, about that stream. */
+    warnings(name) {
+      const streamId = published.get(name).stream.id();
+      return media.warnings.filter(({ id }) => id === streamId).map(({ info }) => info);
+    },
   };
 })();

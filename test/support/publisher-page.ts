@@ -29,6 +29,8 @@ export interface PublisherPage {
   showPicture(name: string): Promise<void>;
   /** Statuses of a published stream as the SDK gave them, oldest first. */
   statuses(name: string): Promise<readonly StatusSeen[]>;
+  /** Infos of the warnings that the session got about a published stream, oldest first. */
+  warnings(name: string): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ export async function openPublisherPage(
     resize: (newWidth, newHeight) => call('resize', newWidth, newHeight),
     showPicture: (name) => call('showPicture', name),
     statuses: (name) => call('statuses', name),
+    warnings: (name) => call('warnings', name),
     close: () => page.close(),
   };
 }

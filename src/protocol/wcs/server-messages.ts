@@ -27,7 +27,8 @@ export type ServerMessage =
       readonly info?: string;
     }
   | { readonly name: 'OnDataEvent'; readonly operationId: string; readonly payload: unknown }
-  | { readonly name: 'fail'; readonly apiMethod: string; readonly info: string };
+  /** The page's session gets WARN; with `mediaSessionId` it is about that stream, whose status stays as it is. */
+  | { readonly name: 'fail'; readonly apiMethod: string; readonly mediaSessionId?: string; readonly info: string };
 
 /** `type` is never absent: pages read an event without one as "unmute required". */
 export type StreamEvent =
@@ -111,7 +112,7 @@ function dataOf(message: ServerMessage): unknown[] {
     case 'OnDataEvent':
       return [{ operationId: message.operationId, payload: message.payload }];
     case 'fail':
-      return [{ apiMethod: message.apiMethod, info: message.info }];
+      return [{ apiMethod: message.apiMethod, id: message.mediaSessionId, info: message.info }];
   }
 }
 
