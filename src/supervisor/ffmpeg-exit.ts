@@ -21,6 +21,7 @@ const MAX_DETAIL_CHARS = 200;
 /**
  * Why an ffmpeg that nobody asked to stop has ended. Its exit code says little (reference/ffmpeg.md §0 rule 8), so its words
  * decide. The gate knows the destination's own reason and goes before this; this is what is left when the child's end came first.
+ * Exit code 0 is no good end either: the input of a live process has none that we did not make.
  */
 export function classifyFfmpegEnd(end: ChildEnd, stderrLines: readonly string[], wasAskedToStop: boolean): RunEnd {
   const exit = { exitCode: end.exitCode, exitSignal: end.signal };
@@ -33,7 +34,7 @@ export function classifyFfmpegEnd(end: ChildEnd, stderrLines: readonly string[],
     const line = stderrLines.findLast((candidate) => pattern.test(candidate));
     if (line !== undefined) return { exitClass, detail: withoutAddresses(line), ...exit };
   }
-  if (end.exitCode === 0) return { exitClass: 'source_gone', detail: 'ffmpeg reached the end of its input', ...exit };
+  if (end.exitCode === 0) return { exitClass: 'crash', detail: 'ffmpeg ended of its own accord', ...exit };
   return { exitClass: 'crash', detail: withoutAddresses(stderrLines.at(-1) ?? `exit code ${end.exitCode}`), ...exit };
 }
 

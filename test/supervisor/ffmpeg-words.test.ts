@@ -102,7 +102,7 @@ describe('the end of an ffmpeg', () => {
     expect(classifyFfmpegEnd({ signal: 'SIGKILL' }, lines, false).exitClass).toBe('killed');
     expect(classifyFfmpegEnd({ signal: 'SIGSEGV' }, lines, false).exitClass).toBe('crash');
     expect(classifyFfmpegEnd({ exitCode: 127, spawnError: 'x' }, lines, false).exitClass).toBe('spawn_error');
-    expect(classify([], 0)).toBe('source_gone');
+    expect(classify([], 0)).toBe('crash');
   });
 
   it('does not repeat an address', () => {
