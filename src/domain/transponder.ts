@@ -3,6 +3,12 @@ export type Desired = 'run' | 'stop';
 
 export type TransponderKind = 'rtmp_push' | 'rtmp_pull' | 'wcs_push' | 'wcs_pull';
 
+/**
+ * Who asked for a transponder. A push that came with its publisher (`rtmpUrl` of publishStream) or by `rtmp_push_auto_start`
+ * always ends with its stream.
+ */
+export type TransponderCaller = 'rest' | 'publisher' | 'auto_start';
+
 export type TransponderState =
   | 'NEW'
   | 'WAITING_SOURCE'
@@ -40,7 +46,9 @@ export type ExitClass =
   | 'spawn_error'
   | 'server_crash'
   /** The set of tracks changed (a camera appeared): start again at once with the new plan; not a failure. */
-  | 'replan';
+  | 'replan'
+  /** An operator asked for a new run. */
+  | 'restart_requested';
 
 /** One end of a run, in the shape in which the supervisor, the gate and the store exchange it. */
 export interface RunEnd {

@@ -20,6 +20,19 @@ export interface RunProgress {
   readonly nonce: string;
   readonly bytesOut: number;
   readonly framesOut: number;
+  readonly bytesAcknowledged: number;
+  /** Undefined: not looked at yet. */
+  readonly cpuMs?: number | undefined;
+  readonly maxRssBytes?: number | undefined;
+}
+
+/** A run whose supervisor is gone: what is known of its process. */
+export interface OpenRun {
+  readonly transponderId: string;
+  readonly bootId: string;
+  readonly nonce: string;
+  readonly pid: number | null;
+  readonly startTicks: number | null;
 }
 
 /** A row of `run`: one child process. */
@@ -35,6 +48,9 @@ export interface RunRow extends RunIntent {
   readonly exitDetail: string | null;
   readonly bytesOut: number;
   readonly framesOut: number;
+  readonly bytesAcknowledged: number;
+  readonly cpuMs: number | null;
+  readonly maxRssBytes: number | null;
   readonly stderrHead: string | null;
   readonly stderrTail: string | null;
 }
@@ -48,6 +64,10 @@ export interface RunRepository {
   progress(progress: RunProgress): void;
   /** Closes the run and forgets all but the last `keep` runs of its transponder. */
   end(nonce: string, atMs: number, end: RunEnd, stderrHead: string, stderrTail: string, keep: number): void;
+  /** Not closed yet. At the start these are runs of a supervisor that is gone. */
+  allOpen(): OpenRun[];
+  /** Closes the open run of a transponder, if there is one. */
+  endOpenOf(transponderId: string, atMs: number, end: RunEnd): void;
   /** Closes every open run with `exitClass`: their supervisor is gone. Returns how many there were. */
   endAllOpen(atMs: number, exitClass: ExitClass): number;
   /** Newest first. */
@@ -61,8 +81,10 @@ export function createRunRepository(database: Database): RunRepository {
     'UPDATE run SET pid = ?, pid_start_ticks = ?, argv_redacted = ? WHERE nonce = ?',
   );
   const ready = database.prepare<[number, string]>('UPDATE run SET ready_at = ? WHERE nonce = ? AND ready_at IS NULL');
-  const progress = database.prepare<[RunProgress]>(
-    'UPDATE run SET bytes_out = @bytesOut, frames_out = @framesOut WHERE nonce = @nonce',
+  const progress = database.prepare<[object]>(
+    `UPDATE run SET bytes_out = @bytesOut, frames_out = @framesOut, bytes_acknowledged = @bytesAcknowledged,
+    cpu_ms = coalesce(@cpuMs, cpu_ms), max_rss = max(coalesce(max_rss, 0), coalesce(@maxRssBytes, max_rss))
+    WHERE nonce = @nonce`,
   );
   const end = database.prepare<[object]>(`UPDATE run SET ended_at = @atMs, exit_code = @exitCode,
     exit_signal = @exitSignal, exit_class = @exitClass, exit_detail = @detail, stderr_head = @stderrHead,
@@ -71,6 +93,11 @@ export function createRunRepository(database: Database): RunRepository {
     AND transponder_id = (SELECT transponder_id FROM run WHERE nonce = @nonce)
     AND run_id NOT IN (SELECT run_id FROM run AS kept WHERE kept.transponder_id = run.transponder_id
       ORDER BY run_id DESC LIMIT @keep)`);
+  const allOpen = database.prepare<[], OpenRun>(`SELECT transponder_id AS transponderId, boot_id AS bootId, nonce, pid,
+    pid_start_ticks AS startTicks FROM run WHERE ended_at IS NULL ORDER BY run_id`);
+  const endOpenOf = database.prepare<[number, string, string, string]>(
+    'UPDATE run SET ended_at = ?, exit_class = ?, exit_detail = ? WHERE transponder_id = ? AND ended_at IS NULL',
+  );
   const endAllOpen = database.prepare<[number, string]>(
     'UPDATE run SET ended_at = ?, exit_class = ? WHERE ended_at IS NULL',
   );
@@ -78,13 +105,13 @@ export function createRunRepository(database: Database): RunRepository {
     boot_id AS bootId, nonce, spawned_at AS spawnedAtMs, pid, pid_start_ticks AS startTicks,
     argv_redacted AS argvRedacted, ready_at AS readyAtMs, ended_at AS endedAtMs, exit_code AS exitCode,
     exit_signal AS exitSignal, exit_class AS exitClass, exit_detail AS exitDetail, bytes_out AS bytesOut,
-    frames_out AS framesOut, stderr_head AS stderrHead, stderr_tail AS stderrTail
+    frames_out AS framesOut, bytes_acknowledged AS bytesAcknowledged, cpu_ms AS cpuMs, max_rss AS maxRssBytes, stderr_head AS stderrHead, stderr_tail AS stderrTail
     FROM run WHERE transponder_id = ? ORDER BY run_id DESC`);
   return {
     open: (intent) => void open.run(intent),
     spawned: (nonce, { pid, startTicks, argvRedacted }) => void spawned.run(pid, startTicks, argvRedacted, nonce),
     ready: (nonce, atMs) => void ready.run(atMs, nonce),
-    progress: (counters) => void progress.run(counters),
+    progress: (counters) => void progress.run({ cpuMs: null, maxRssBytes: null, ...counters }),
     end(nonce, atMs, { exitClass, detail, exitCode, exitSignal }, stderrHead, stderrTail, keep) {
       end.run({
         nonce,
@@ -98,6 +125,8 @@ export function createRunRepository(database: Database): RunRepository {
       });
       forget.run({ nonce, keep });
     },
+    allOpen: () => allOpen.all(),
+    endOpenOf: (id, atMs, { exitClass, detail }) => void endOpenOf.run(atMs, exitClass, detail, id),
     endAllOpen: (atMs, exitClass) => endAllOpen.run(atMs, exitClass).changes,
     ofTransponder: (transponderId) => ofTransponder.all(transponderId),
   };

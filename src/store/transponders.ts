@@ -1,11 +1,12 @@
 import type { Database } from 'better-sqlite3';
 import { AppError } from '../domain/errors.ts';
-import type { Desired, TransponderKind, TransponderState } from '../domain/transponder.ts';
+import type { Desired, TransponderCaller, TransponderKind, TransponderState } from '../domain/transponder.ts';
 
 /** A row of `transponder`. Times are milliseconds since 1970; texts ending in `Json` belong to the service that wrote them. */
 export interface TransponderRow {
   readonly id: string;
   readonly kind: TransponderKind;
+  readonly caller: TransponderCaller;
   readonly streamName: string;
   readonly remoteName: string;
   readonly destRedacted: string;
@@ -29,11 +30,20 @@ export interface TransponderRow {
   readonly terminatedAtMs: number | null;
 }
 
+/** Filters are ANDed; absent = any. */
+export interface RowFilter {
+  readonly state?: TransponderState | undefined;
+  readonly kind?: TransponderKind | undefined;
+  readonly streamName?: string | undefined;
+}
+
 export interface TransponderRepository {
   /** Throws TRANSPONDER_EXISTS when a live row has the same kind, stream name and destination (unique index, not a look-up). */
   insert(row: TransponderRow): void;
-  /** Writes what can change after the insert. */
+  /** Writes what can change after the insert. Throws TRANSPONDER_EXISTS as `insert` when the row becomes live again. */
   update(row: TransponderRow): void;
+  /** Also of ended ones, newest first, and how many there are in all. */
+  list(filter: RowFilter, limit: number, offset: number): { readonly rows: TransponderRow[]; readonly total: number };
   get(id: string): TransponderRow | undefined;
   /** Every row that is not FAILED or TERMINATED, oldest first. */
   unfinished(): TransponderRow[];
@@ -41,7 +51,7 @@ export interface TransponderRepository {
   deleteEnded(beforeMs: number, limit: number): number;
 }
 
-const COLUMNS = `id, kind, stream_name AS streamName, remote_name AS remoteName, dest_redacted AS destRedacted,
+const COLUMNS = `id, kind, caller, stream_name AS streamName, remote_name AS remoteName, dest_redacted AS destRedacted,
   dest_hash AS destHash, dest_secret AS destSecret, request_json AS requestJson, params_json AS paramsJson,
   policy_json AS policyJson, desired, state, state_since AS stateSinceMs, reason, muted, sound_json AS soundJson, attempt,
   restarts_total AS restartsTotal, next_retry_at AS nextRetryAtMs, last_active_at AS lastActiveAtMs,
@@ -50,10 +60,12 @@ const COLUMNS = `id, kind, stream_name AS streamName, remote_name AS remoteName,
 type RawRow = Omit<TransponderRow, 'muted'> & { readonly muted: number };
 
 export function createTransponderRepository(database: Database): TransponderRepository {
-  const insert = database.prepare<[RawRow]>(`INSERT INTO transponder (id, kind, stream_name, remote_name, dest_redacted,
+  const insert = database.prepare<
+    [RawRow]
+  >(`INSERT INTO transponder (id, kind, caller, stream_name, remote_name, dest_redacted,
     dest_hash, dest_secret, request_json, params_json, policy_json, desired, state, state_since, reason, muted, sound_json,
     attempt, restarts_total, next_retry_at, last_active_at, created_at, updated_at, terminated_at)
-    VALUES (@id, @kind, @streamName, @remoteName, @destRedacted, @destHash, @destSecret, @requestJson, @paramsJson,
+    VALUES (@id, @kind, @caller, @streamName, @remoteName, @destRedacted, @destHash, @destSecret, @requestJson, @paramsJson,
     @policyJson, @desired, @state, @stateSinceMs, @reason, @muted, @soundJson, @attempt, @restartsTotal, @nextRetryAtMs,
     @lastActiveAtMs, @createdAtMs, @updatedAtMs, @terminatedAtMs)`);
   const update = database.prepare<[RawRow]>(`UPDATE transponder SET desired = @desired, state = @state,
@@ -64,29 +76,38 @@ export function createTransponderRepository(database: Database): TransponderRepo
   const unfinished = database.prepare<[], RawRow>(
     `SELECT ${COLUMNS} FROM transponder WHERE state NOT IN ('FAILED', 'TERMINATED') ORDER BY created_at, id`,
   );
+  const matching = `(@state IS NULL OR state = @state) AND (@kind IS NULL OR kind = @kind)
+    AND (@streamName IS NULL OR stream_name = @streamName OR remote_name = @streamName)`;
+  const list = database.prepare<[object], RawRow>(
+    `SELECT ${COLUMNS} FROM transponder WHERE ${matching} ORDER BY created_at DESC, id LIMIT @limit OFFSET @offset`,
+  );
+  const count = database.prepare<[object], number>(`SELECT count(*) FROM transponder WHERE ${matching}`).pluck();
   const deleteEnded = database.prepare<[number, number]>(
     `DELETE FROM transponder WHERE id IN (SELECT id FROM transponder WHERE terminated_at < ? LIMIT ?)`,
   );
   return {
-    insert(row) {
-      try {
-        insert.run(toRaw(row));
-      } catch (error) {
-        if (isUniqueViolation(error)) {
-          throw new AppError(
-            'TRANSPONDER_EXISTS',
-            `a transponder for stream "${row.streamName}" and this rtmpUrl already exists`,
-            { cause: error },
-          );
-        }
-        throw error;
-      }
+    insert: (row) => void once(row, () => insert.run(toRaw(row))),
+    list({ state = null, kind = null, streamName = null }, limit, offset) {
+      const filter = { state, kind, streamName };
+      const rows = list.all({ ...filter, limit, offset }).map((raw) => fromRaw(raw)!);
+      return { rows, total: count.get(filter) ?? 0 };
     },
-    update: (row) => void update.run(toRaw(row)),
+    update: (row) => void once(row, () => update.run(toRaw(row))),
     get: (id) => fromRaw(get.get(id)),
     unfinished: () => unfinished.all().map((raw) => fromRaw(raw)!),
     deleteEnded: (beforeMs, limit) => deleteEnded.run(beforeMs, limit).changes,
   };
+}
+
+/** One live row for one stream and destination: the unique index says so. */
+function once<T>({ streamName }: TransponderRow, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    const sentence = `a transponder for stream "${streamName}" and this rtmpUrl already exists`;
+    throw new AppError('TRANSPONDER_EXISTS', sentence, { cause: error });
+  }
 }
 
 function toRaw(row: TransponderRow): RawRow {

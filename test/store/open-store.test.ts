@@ -35,7 +35,7 @@ describe('openStore', () => {
     openStore(files).close();
     const raw = new BetterSqlite3(files.path);
     expect(raw.pragma('journal_mode', { simple: true })).toBe('wal');
-    expect(raw.pragma('user_version', { simple: true })).toBe(1);
+    expect(raw.pragma('user_version', { simple: true })).toBe(2);
     expect(raw.prepare('SELECT strict FROM pragma_table_list WHERE name = ?').pluck().get('transponder')).toBe(1);
     raw.close();
   });

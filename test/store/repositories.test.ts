@@ -90,7 +90,10 @@ describe('runs', () => {
     store.runs.spawned('n1', { pid: 42, startTicks: 99, argvRedacted: 'ffmpeg' });
     store.runs.ready('n1', 3);
     store.runs.ready('n1', 4);
-    store.runs.progress({ nonce: 'n1', bytesOut: 2 ** 40, framesOut: 7 });
+    const counters = { nonce: 'n1', bytesOut: 2 ** 40, framesOut: 7, bytesAcknowledged: 5 };
+    store.runs.progress({ ...counters, cpuMs: 120, maxRssBytes: 9000 });
+    store.runs.progress({ ...counters, maxRssBytes: 8000 });
+    store.runs.progress(counters);
     store.runs.end('n1', 5, { exitClass: 'killed', detail: 'by us', exitSignal: 'SIGKILL' }, 'head', 'tail', 20);
     store.runs.end('n1', 6, { exitClass: 'crash', detail: 'late' }, '', '', 20);
     expect(store.runs.ofTransponder('id1')[0]).toEqual({
@@ -110,6 +113,9 @@ describe('runs', () => {
       exitDetail: 'by us',
       bytesOut: 2 ** 40,
       framesOut: 7,
+      bytesAcknowledged: 5,
+      cpuMs: 120,
+      maxRssBytes: 9000,
       stderrHead: 'head',
       stderrTail: 'tail',
     });
@@ -129,6 +135,17 @@ describe('runs', () => {
     expect(store.runs.ofTransponder('other')).toHaveLength(1);
   });
 
+  it('names the open ones, and closes that of one transponder', () => {
+    openRun('n1');
+    store.runs.spawned('n1', { pid: 42, startTicks: 99, argvRedacted: 'ffmpeg' });
+    expect(store.runs.allOpen()).toEqual([
+      { transponderId: 'id1', bootId: 'boot', nonce: 'n1', pid: 42, startTicks: 99 },
+    ]);
+    store.runs.endOpenOf('id1', 5, { exitClass: 'crash', detail: 'lost' });
+    expect(store.runs.allOpen()).toEqual([]);
+    expect(store.runs.ofTransponder('id1')[0]).toMatchObject({ exitClass: 'crash', exitDetail: 'lost', endedAtMs: 5 });
+  });
+
   it('closes all open runs at once', () => {
     openRun('n1');
     expect(store.runs.endAllOpen(9, 'server_crash')).toBe(1);
@@ -141,10 +158,44 @@ describe('runs', () => {
   });
 });
 
+describe('a list', () => {
+  it('has what fits, newest first, page by page, with the number of all', () => {
+    for (let n = 0; n < 5; n++) {
+      store.transponders.insert(rowWith({ id: `id${n}`, destHash: `${n}`, createdAtMs: n, streamName: `s${n % 2}` }));
+    }
+    store.transponders.insert(rowWith({ id: 'ended', createdAtMs: 9, state: 'FAILED' }));
+    const idsOf = (...args: Parameters<typeof store.transponders.list>) => {
+      const { rows, total } = store.transponders.list(...args);
+      return [...rows.map(({ id }) => id), total];
+    };
+    expect(idsOf({}, 3, 0)).toEqual(['ended', 'id4', 'id3', 6]);
+    expect(idsOf({}, 3, 4)).toEqual(['id1', 'id0', 6]);
+    expect(idsOf({ state: 'FAILED' }, 9, 0)).toEqual(['ended', 1]);
+    expect(idsOf({ streamName: 's1', kind: 'rtmp_push' }, 9, 0)).toEqual(['id3', 'id1', 2]);
+    expect(idsOf({ kind: 'wcs_pull' }, 9, 0)).toEqual([0]);
+  });
+});
+
+describe('events', () => {
+  it('are numbered for ever, so that a reader goes on where it was', () => {
+    store.transponders.insert(rowWith({}));
+    expect(store.events.lastSeq()).toBe(0);
+    const event = { atMs: 1, transponderId: 'id1', type: 'x', fromState: 'NEW', toState: 'NEW', detail: null } as const;
+    for (const exitClass of [null, 'dest_reset', 'crash'] as const) store.events.append({ ...event, exitClass });
+    expect(store.events.after(1, 10)).toEqual([
+      { ...event, seq: 2, exitClass: 'dest_reset' },
+      { ...event, seq: 3, exitClass: 'crash' },
+    ]);
+    expect(store.events.after(0, 1).map(({ seq }) => seq)).toEqual([1]);
+    store.events.deleteOlder(2, 10);
+    expect(store.events.lastSeq()).toBe(3);
+  });
+});
+
 describe('history', () => {
   it('forgets events and ended transponders after thirty days, live ones never', () => {
     const nowMs = 100 * DAY_MS;
-    const event = { type: 'x', fromState: 'NEW', toState: 'NEW', detail: null } as const;
+    const event = { type: 'x', fromState: 'NEW', toState: 'NEW', detail: null, exitClass: null } as const;
     store.transponders.insert(rowWith({ id: 'live', createdAtMs: 0 }));
     store.transponders.insert(rowWith({ id: 'old', state: 'FAILED', terminatedAtMs: nowMs - 31 * DAY_MS }));
     store.transponders.insert(rowWith({ id: 'new', state: 'FAILED', terminatedAtMs: nowMs - 29 * DAY_MS }));

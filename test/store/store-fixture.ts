@@ -18,6 +18,7 @@ export function rowWith(change: Partial<TransponderRow>): TransponderRow {
   return {
     id: 'id1',
     kind: 'rtmp_push',
+    caller: 'rest',
     streamName: 'stream1',
     remoteName: 'rtmp_stream1',
     destRedacted: 'rtmp://host:1935/live/***',
