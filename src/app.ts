@@ -34,6 +34,8 @@ import { lockDirectory } from './supervisor/directory-lock.ts';
 import { runningChildren } from './supervisor/child-process.ts';
 import { readChildrenUsage } from './supervisor/children-usage.ts';
 import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
+import { sweepOrphans } from './supervisor/orphan-sweep.ts';
+import { readProcessUsage } from './supervisor/process-usage.ts';
 import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
 import { findSoundFile } from './transcode/media-file.ts';
 import { createSoundFileEncoder } from './transcode/sound-file.ts';
@@ -101,6 +103,7 @@ async function build(
     keyPath: join(dataDirectory, 'transponder.key'),
   });
   built.push(() => store.close());
+  sweepOrphans(store.runs.allOpen(), thisBoot, logger);
 
   const worker = new LocalMediaWorker({
     host: await createPeerHost({
@@ -138,9 +141,11 @@ async function build(
       fullUrl: config.rtmp_transponder_full_url,
       sendMetadata: config.rtmp_transponder_send_metadata,
       flashVersion: config.rtmp_flash_ver_subscriber,
+      restartPolicy: config.rtmp_push_restart_policy,
       restore: config.rtmp_push_restore,
       restoreAttempts: config.rtmp_push_restore_attempts,
       restoreIntervalMs: config.rtmp_push_restore_interval_ms,
+      restoreOnStart: { onStart: config.restore_on_start, windowMs: config.restore_window_ms },
       autoStartUrl: config.rtmp_push_auto_start ? config.rtmp_push_auto_start_url : undefined,
       maxTransponders: MAX_TRANSPONDERS,
     },
@@ -166,6 +171,7 @@ async function build(
       ),
     bootId: thisBoot,
     random: Math.random,
+    processUsage: readProcessUsage,
     randomBytes,
   });
   built.push(() => transponders.close());
@@ -313,6 +319,8 @@ async function build(
     close: () => {
       state = 'stopping';
       closing ??= closeAll();
+      // First, and not awaited: rows stay wanted, so they must not see their sources end with the server.
+      void transponders.close();
       return closing;
     },
   };

@@ -147,6 +147,21 @@ export const SECTIONS = {
     rtmp_push_restore: key(boolean, false, 'true = a push that was cut off is started again.'),
     rtmp_push_restore_attempts: key(attempts, 3, 'How often, before the push fails for good.'),
     rtmp_push_restore_interval_ms: key(integer(0, 86_400_000, 'ms'), 5000, 'Milliseconds between two attempts.'),
+    rtmp_push_restart_policy: key(
+      oneOf('wcs', 'persistent'),
+      'wcs',
+      'For pushes that ask for none: wcs = as rtmp_push_restore says; persistent = for ever, with pauses that grow to 30 s, and the push outlives its stream.',
+    ),
+    restore_on_start: key(
+      oneOf('never', 'if_source_returns', 'always'),
+      'if_source_returns',
+      'Pushes of before a crash or restart: they fail; they go on when their stream is published again; the same, however long ago they were active.',
+    ),
+    restore_window_ms: key(
+      integer(0, 2_592_000_000, 'ms'),
+      600_000,
+      'if_source_returns: what was active longer ago comes back suspended. A push that ends with its stream waits this long for it.',
+    ),
     video_transcoder_preserve_aspect_ratio: key(
       boolean,
       true,

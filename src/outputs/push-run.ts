@@ -60,6 +60,8 @@ export type RunEvent =
       readonly fps?: number | undefined;
       readonly bitrateBps?: number | undefined;
       readonly backlogBytes: number;
+      /** By the destination's own word; 0 where it says nothing. */
+      readonly bytesAcknowledged?: number | undefined;
       /** Given up since the run began, because the run was slow. */
       readonly droppedUnits?: { readonly video: number; readonly audio: number } | undefined;
     }

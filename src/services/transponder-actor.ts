@@ -7,7 +7,8 @@ import type { RtmpTarget } from '../egress/gate.ts';
 import type { Store } from '../store/open-store.ts';
 import type { RunIntent, RunProgress } from '../store/runs.ts';
 import type { TransponderRow } from '../store/transponders.ts';
-import { brokenInvariant, isFinal, transition } from '../supervisor/transponder-machine.ts';
+import type { ProcessUsage } from '../supervisor/process-usage.ts';
+import { brokenInvariant, exitClassOf, isFinal, transition } from '../supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import { BacklogHealth } from './backlog-health.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
@@ -16,6 +17,10 @@ import { audioOf } from './transponder-row.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
 const RUNS_KEPT = 20;
+/** The history has the usage of a process as it was last seen; reading it costs two files of /proc. */
+const USAGE_PERIOD_US = 5_000_000;
+/** A timer that has not fired this long after its time never will. */
+const OVERDUE_MS = 2000;
 
 /** What all actors share; owned by the service. */
 export interface ActorContext {
@@ -29,6 +34,7 @@ export interface ActorContext {
   readonly random: () => number;
   readonly newNonce: () => string;
   readonly isSourceUp: (streamName: string) => boolean;
+  readonly processUsage: (pid: number) => ProcessUsage | undefined;
   /** Told of every transition. Must not throw. */
   readonly onNotice: (notice: TransponderNotice) => void;
   /** Of all actors together. */
@@ -51,7 +57,23 @@ interface CurrentRun {
   readonly run: PushRun;
   readonly health: BacklogHealth;
   progress: RunProgress | undefined;
-  figures: Pick<PushStatus, 'bitrateBps' | 'fps' | 'bytesOut' | 'backlogBytes' | 'droppedUnits'> | undefined;
+  figures: RunFigures | undefined;
+  pid: number | undefined;
+  usage: ProcessUsage | undefined;
+  usageDueUs: number;
+  /** Monotonic; the destination took media. */
+  activeSinceUs: number | undefined;
+}
+
+type RunFigures = Pick<
+  PushStatus,
+  'bitrateBps' | 'fps' | 'bytesOut' | 'bytesAcknowledged' | 'backlogBytes' | 'droppedUnits'
+>;
+
+interface Timer {
+  /** Monotonic. */
+  readonly dueUs: number;
+  readonly cancel: CancelTimer;
 }
 
 /**
@@ -67,8 +89,9 @@ export class TransponderActor {
   #row: TransponderRow;
   #machine: Transponder;
   #current: CurrentRun | undefined;
-  #cancelRetry: CancelTimer | undefined;
+  #timer: Timer | undefined;
   #isClosed = false;
+  #isHealing = false;
   #isDraining = false;
   readonly #queue: { event: TransponderEvent; detail: string | null; alsoWrite: (() => void) | undefined }[] = [];
   readonly #finish: () => void;
@@ -96,9 +119,23 @@ export class TransponderActor {
 
   get status(): PushStatus {
     const { state, stateSinceMs, reason, restartsTotal } = this.#row;
-    const { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits } = this.#current?.figures ?? {};
-    const figures = { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits };
-    return { state, stateSinceMs, reason: reason ?? undefined, ...figures, restartsTotal };
+    const { figures, usage, activeSinceUs } = this.#current ?? {};
+    const nowUs = this.#context.clock.monotonicUs();
+    return {
+      state,
+      stateSinceMs,
+      reason: reason ?? undefined,
+      bitrateBps: figures?.bitrateBps,
+      fps: figures?.fps,
+      bytesOut: figures?.bytesOut,
+      bytesAcknowledged: figures?.bytesAcknowledged,
+      backlogBytes: figures?.backlogBytes,
+      droppedUnits: figures?.droppedUnits,
+      uptimeMs: activeSinceUs === undefined ? undefined : Math.round((nowUs - activeSinceUs) / 1000),
+      cpuMs: usage?.cpuMs,
+      maxRssBytes: usage?.maxRssBytes,
+      restartsTotal,
+    };
   }
 
   /** Takes an event of the hub, of the caller or of a timer. */
@@ -120,7 +157,9 @@ export class TransponderActor {
     const progress = this.#current?.progress;
     if (!progress) return undefined;
     this.#current!.progress = undefined;
-    if (this.#machine.state === 'ACTIVE') this.#row = { ...this.#row, lastActiveAtMs: this.#context.clock.nowMs() };
+    const { state } = this.#machine;
+    if (state === 'ACTIVE' || state === 'DEGRADED')
+      this.#row = { ...this.#row, lastActiveAtMs: this.#context.clock.nowMs() };
     const row = this.#row;
     const { store } = this.#context;
     return () => {
@@ -132,9 +171,64 @@ export class TransponderActor {
   /** The supervisor goes away: ends the run but leaves the row wanted, for the next start to find. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
+    this.#disarm();
     await this.#current?.run.stop();
+  }
+
+  /**
+   * Looks whether this transponder still owns what its state says, or waits for something that will come. What is broken is
+   * logged, counted and healed: run and timer are given up, and it backs off. Called every second.
+   */
+  check(): void {
+    if (this.#isClosed || this.#isHealing || this.#isDraining) return;
+    const broken = this.#broken();
+    if (broken === undefined) return;
+    this.#context.totals.invariantViolations += 1;
+    this.#logger.error({ broken }, 'a transponder broke an invariant; it is started anew');
+    void this.#heal(broken);
+  }
+
+  #broken(): string | undefined {
+    const { clock, isSourceUp } = this.#context;
+    const { state } = this.#machine;
+    if (this.#timer && clock.monotonicUs() - this.#timer.dueUs > OVERDUE_MS * 1000) return `${state} has a dead timer`;
+    if (state === 'WAITING_SOURCE' && isSourceUp(this.#row.streamName)) return `${state} has missed its source`;
+    return brokenInvariant(this.#machine, { run: this.#current !== undefined, timer: this.#timer !== undefined });
+  }
+
+  async #heal(broken: string): Promise<void> {
+    const { clock, isSourceUp, store, writer } = this.#context;
+    this.#isHealing = true;
+    this.#disarm();
+    const current = this.#current;
+    this.#current = undefined;
+    try {
+      await current?.run.stop();
+    } catch (error) {
+      this.#logger.error({ err: error }, 'a run did not stop as it should');
+    }
+    const { id, streamName } = this.#row;
+    const atMs = clock.nowMs();
+    writer.write(() => store.runs.endOpenOf(id, atMs, { exitClass: 'crash', detail: broken }));
+    // What has come up meanwhile was meant for a state that is not so.
+    const event = { type: 'invariantBroken', sourceIsUp: isSourceUp(streamName) } as const;
+    this.#queue.unshift({ event, detail: broken, alsoWrite: undefined });
+    this.#isHealing = false;
+    this.#drain();
+  }
+
+  #arm(delayMs: number, event: TransponderEvent): void {
+    const { clock } = this.#context;
+    const fire = () => {
+      this.#timer = undefined;
+      this.dispatch(event);
+    };
+    this.#timer = { dueUs: clock.monotonicUs() + delayMs * 1000, cancel: clock.after(delayMs, fire) };
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   #setAudio(row: TransponderRow): void {
@@ -147,6 +241,11 @@ export class TransponderActor {
   /** Events that come up while one is taken wait their turn. */
   #enqueue(event: TransponderEvent, detail: string | null, alsoWrite: (() => void) | undefined): void {
     this.#queue.push({ event, detail, alsoWrite });
+    if (this.#isHealing) return;
+    this.#drain();
+  }
+
+  #drain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
     try {
@@ -156,16 +255,13 @@ export class TransponderActor {
     } finally {
       this.#isDraining = false;
     }
-    const owns = { run: this.#current !== undefined, timer: this.#cancelRetry !== undefined };
-    const broken = this.#isClosed ? undefined : brokenInvariant(this.#machine, owns);
-    if (!broken) return;
-    this.#context.totals.invariantViolations += 1;
-    this.#logger.error({ broken }, 'a transponder broke an invariant');
   }
 
   #take(event: TransponderEvent, detail: string | null, alsoWrite: (() => void) | undefined): void {
     const { clock, random, store, writer } = this.#context;
     const before = this.#machine;
+    // Of a row that has come back it is the state in which it was left.
+    const fromState = this.#row.state;
     const nowMs = clock.nowMs();
     const { next, effects } = this.#isClosed
       ? { next: before, effects: [] }
@@ -178,6 +274,7 @@ export class TransponderActor {
     if (isWritten || alsoWrite) {
       const transponderId = row.id;
       const reason = detail ?? row.reason;
+      const exitClass = classOf(before, event) ?? null;
       writer.write(() => {
         alsoWrite?.();
         if (!isWritten) return;
@@ -186,18 +283,19 @@ export class TransponderActor {
           atMs: nowMs,
           transponderId,
           type: event.type,
-          fromState: before.state,
+          fromState,
           toState: next.state,
           detail: reason,
+          exitClass,
         });
         if (intent) store.runs.open(intent);
       });
     }
     if (isWritten) {
       const { type } = event;
-      const moved = { from: before.state, to: next.state, detail };
+      const moved = { from: fromState, to: next.state, detail };
       this.#logger.info({ event: type, ...moved, reason: row.reason }, 'moved');
-      const exitClass = type === 'runEnded' ? classOfEnd(before, event.end) : undefined;
+      const exitClass = classOf(before, event);
       this.#context.onNotice({ atMs: nowMs, transponderId: row.id, type, ...moved, exitClass });
     }
     for (const effect of effects) this.#carryOut(effect, intent);
@@ -216,15 +314,11 @@ export class TransponderActor {
       case 'stopRun':
         return this.#stopRun();
       case 'armRetry':
-        this.#cancelRetry = this.#context.clock.after(effect.delayMs, () => {
-          this.#cancelRetry = undefined;
-          this.dispatch({ type: 'retryDue' });
-        });
-        return undefined;
+        return this.#arm(effect.delayMs, { type: 'retryDue' });
+      case 'armSourceWait':
+        return this.#arm(effect.delayMs, { type: 'sourceWaitOver' });
       case 'disarm':
-        this.#cancelRetry?.();
-        this.#cancelRetry = undefined;
-        return undefined;
+        return this.#disarm();
       case 'waitForSource':
         if (this.#context.isSourceUp(this.#row.streamName)) this.dispatch({ type: 'sourceUp' });
         return undefined;
@@ -248,12 +342,24 @@ export class TransponderActor {
       this.#logger.error({ err: error }, 'a run could not be started');
       return this.#endRun(nonce, { exitClass: 'spawn_error', detail: 'the run could not be started' }, '', '');
     }
-    this.#current = { nonce, run, health: new BacklogHealth(), progress: undefined, figures: undefined };
+    this.#current = {
+      nonce,
+      run,
+      health: new BacklogHealth(),
+      progress: undefined,
+      figures: undefined,
+      pid: undefined,
+      usage: undefined,
+      usageDueUs: 0,
+      activeSinceUs: undefined,
+    };
     return undefined;
   }
 
   #stopRun(): void {
-    const { nonce, run } = this.#current!;
+    // Without a run the state is wrong, which `check` finds and mends.
+    if (!this.#current) return;
+    const { nonce, run } = this.#current;
     const gone = () => {
       if (this.#current?.nonce !== nonce) return;
       this.#endRun(nonce, { exitClass: 'asked_stop', detail: 'stopped' }, '', '');
@@ -271,17 +377,20 @@ export class TransponderActor {
     const nowMs = clock.nowMs();
     switch (event.type) {
       case 'spawned':
+        current.pid = event.pid;
         writer.write(() => store.runs.spawned(nonce, event));
         return this.dispatch({ type: 'spawned' });
       case 'publishing':
         return this.dispatch({ type: 'publishing' });
       case 'active':
+        current.activeSinceUs ??= clock.monotonicUs();
         return this.#enqueue({ type: 'active' }, null, () => store.runs.ready(nonce, nowMs));
       case 'progress': {
-        current.progress = { nonce, bytesOut: event.bytesOut, framesOut: event.framesOut ?? 0 };
-        const { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits } = event;
+        const { bitrateBps, fps, bytesOut, bytesAcknowledged = 0, framesOut = 0, backlogBytes, droppedUnits } = event;
+        this.#observeUsage(current);
+        current.progress = { nonce, bytesOut, framesOut, bytesAcknowledged, ...current.usage };
         this.#context.totals.bytesOut += Math.max(0, bytesOut - (current.figures?.bytesOut ?? 0));
-        current.figures = { bitrateBps, fps, bytesOut, backlogBytes, droppedUnits };
+        current.figures = { bitrateBps, fps, bytesOut, bytesAcknowledged, backlogBytes, droppedUnits };
         const change = current.health.observe(event.backlogBytes, clock.monotonicUs());
         return change && this.dispatch({ type: change });
       }
@@ -294,21 +403,29 @@ export class TransponderActor {
     }
   }
 
+  #observeUsage(current: CurrentRun): void {
+    const { clock, processUsage } = this.#context;
+    const nowUs = clock.monotonicUs();
+    if (current.pid === undefined || nowUs < current.usageDueUs) return;
+    current.usageDueUs = nowUs + USAGE_PERIOD_US;
+    current.usage = processUsage(current.pid) ?? current.usage;
+  }
+
   #endRun(nonce: string, end: RunEnd, stderrHead: string, stderrTail: string): void {
     const { clock, store } = this.#context;
     const atMs = clock.nowMs();
     const progress = this.#current?.progress;
+    const effective = { ...end, exitClass: exitClassOf(this.#machine, end) };
     this.#current = undefined;
     this.#enqueue({ type: 'runEnded', end }, end.detail, () => {
       if (progress) store.runs.progress(progress);
-      store.runs.end(nonce, atMs, end, stderrHead, stderrTail, RUNS_KEPT);
+      store.runs.end(nonce, atMs, effective, stderrHead, stderrTail, RUNS_KEPT);
     });
   }
 }
 
-/** A run ends with the reason for which it was stopped, where it was; its own class comes second. */
-function classOfEnd({ state, reason }: Transponder, { exitClass }: RunEnd): ExitClass {
-  return state === 'STOPPING' ? (reason as ExitClass) : exitClass;
+function classOf(before: Transponder, event: TransponderEvent): ExitClass | undefined {
+  return event.type === 'runEnded' ? exitClassOf(before, event.end) : undefined;
 }
 
 function rowAfter(
@@ -319,7 +436,7 @@ function rowAfter(
   nowMs: number,
 ): TransponderRow {
   const retry = effects.find((effect) => effect.type === 'armRetry');
-  const isRestart = before.startsMs.length > 0 && effects.some(({ type }) => type === 'startRun');
+  const isRestart = before.hasStarted && effects.some(({ type }) => type === 'startRun');
   const touchesActive = next.state === 'ACTIVE' || before.state === 'ACTIVE';
   return {
     ...row,

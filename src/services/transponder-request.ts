@@ -1,4 +1,5 @@
 import type { ExitClass, TransponderState } from '../domain/transponder.ts';
+import type { RestartPolicyRequest } from './restart-policy.ts';
 
 /** What the caller of `/push/startup`, or a publisher with `rtmpUrl`, asks for (reference/wcs-protocol.md §3.1). */
 export interface StartupRequest {
@@ -17,8 +18,8 @@ export interface StartupRequest {
   readonly options?: StartupOptions | undefined;
   /** Ours: accept a stream that is not there yet, and outlive its pauses. */
   readonly waitForStream?: boolean | undefined;
-  /** Ours: which restart policy; `wcs` where absent. */
-  readonly restartPolicy?: 'wcs' | 'persistent' | undefined;
+  /** Ours: `rtmp_push_restart_policy` where absent. */
+  readonly restartPolicy?: RestartPolicyRequest | undefined;
 }
 
 /** Echoed as given; `action` is carried out at creation. */
@@ -27,12 +28,6 @@ export interface StartupOptions {
   readonly soundFile?: string | undefined;
   readonly loop?: boolean | undefined;
 }
-
-/**
- * Who asks. A push that came with its publisher (`rtmpUrl` of publishStream) or by `rtmp_push_auto_start` always ends with
- * its stream.
- */
-export type StartupCaller = 'rest' | 'publisher' | 'auto_start';
 
 /** Filters are ANDed; absent = any. */
 export interface PushFilter {
@@ -71,6 +66,13 @@ export interface PushStatus {
   readonly fps: number | undefined;
   /** Of the present run. */
   readonly bytesOut: number | undefined;
+  /** By the destination's RTMP acknowledgements; 0 where it sends none. */
+  readonly bytesAcknowledged: number | undefined;
+  /** Since the destination began to take the present run's media. */
+  readonly uptimeMs: number | undefined;
+  /** Of the present run's process. */
+  readonly cpuMs: number | undefined;
+  readonly maxRssBytes: number | undefined;
   /** Waits for the destination, or for its ffmpeg. */
   readonly backlogBytes: number | undefined;
   /** Given up by the present run's reader because it was slow. */

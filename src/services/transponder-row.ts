@@ -1,4 +1,4 @@
-import type { AudioMode } from '../domain/transponder.ts';
+import type { AudioMode, TransponderCaller } from '../domain/transponder.ts';
 import type { RtmpTarget } from '../egress/gate.ts';
 import type { SecretBox } from '../store/secret-box.ts';
 import type { TransponderRow } from '../store/transponders.ts';
@@ -7,7 +7,7 @@ import type { PushParams } from '../outputs/push-run.ts';
 import type { PushView, StartupRequest } from './transponder-request.ts';
 
 /** What the row keeps of a request: everything but the URL. */
-type StoredRequest = Omit<StartupRequest, 'rtmpUrl'>;
+export type StoredRequest = Omit<StartupRequest, 'rtmpUrl'>;
 
 interface Sound {
   readonly soundFile: string;
@@ -16,6 +16,7 @@ interface Sound {
 
 export interface NewRow {
   readonly id: string;
+  readonly caller: TransponderCaller;
   readonly request: StartupRequest;
   readonly target: RtmpTarget;
   /** As shown to callers. */
@@ -27,7 +28,7 @@ export interface NewRow {
 
 /** The row of a push that begins. This is where the URL becomes a sealed value and a hash. */
 export function newPushRow(
-  { id, request, target, remoteName, params, policy, nowMs }: NewRow,
+  { id, caller, request, target, remoteName, params, policy, nowMs }: NewRow,
   secrets: SecretBox,
 ): TransponderRow {
   const { rtmpUrl } = request;
@@ -36,6 +37,7 @@ export function newPushRow(
   return {
     id,
     kind: 'rtmp_push',
+    caller,
     streamName: request.streamName,
     remoteName,
     destRedacted: target.redacted,
@@ -105,6 +107,7 @@ export function viewOf(row: TransponderRow, rtmpUrl: string): PushView {
   };
 }
 
-function soundOf(row: TransponderRow): Sound | undefined {
+/** The inserted sound, heard or not. */
+export function soundOf(row: TransponderRow): Sound | undefined {
   return row.soundJson === null ? undefined : (JSON.parse(row.soundJson) as Sound);
 }

@@ -1,3 +1,4 @@
+import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
 import type { Store } from '../store/open-store.ts';
 
@@ -12,6 +13,7 @@ export class TransponderWriter {
   readonly #store: Store;
   readonly #logger: Logger;
   #pending: (() => void)[] = [];
+  #isBatching = false;
 
   constructor(store: Store, logger: Logger) {
     this.#store = store;
@@ -26,12 +28,23 @@ export class TransponderWriter {
   /** `work` runs inside one transaction, now or later, and perhaps more than once: it must only write, from values it holds. */
   write(work: () => void): void {
     this.#pending.push(work);
-    if (this.#pending.length > MAX_PENDING_WRITES) this.#pending.shift();
+    if (!this.#isBatching && this.#pending.length > MAX_PENDING_WRITES) this.#pending.shift();
     this.flush();
   }
 
+  /** All that `work` writes is one transaction. For work that starts nothing which must be written down before. */
+  batch(work: () => void): void {
+    this.#isBatching = true;
+    try {
+      work();
+    } finally {
+      this.#isBatching = false;
+      this.flush();
+    }
+  }
+
   flush(): void {
-    if (this.#pending.length === 0) return;
+    if (this.#isBatching || this.#pending.length === 0) return;
     try {
       this.#store.transaction(() => this.#pending.forEach((work) => work()));
       this.#pending = [];
@@ -55,5 +68,6 @@ export class TransponderWriter {
 }
 
 function isConstraintViolation(error: unknown): boolean {
+  if (error instanceof AppError) return error.code === 'TRANSPONDER_EXISTS';
   return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_CONSTRAINT');
 }

@@ -1,17 +1,23 @@
 import type { Clock } from '../domain/clock.ts';
+import type { TransponderCaller, TransponderState } from '../domain/transponder.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
 import type { RtmpTarget } from '../egress/gate.ts';
 import { parseRtmpTarget } from '../egress/rtmp-target.ts';
 import type { Store } from '../store/open-store.ts';
 import { forgetOldHistory } from '../store/retention.ts';
-import type { TransponderRow } from '../store/transponders.ts';
-import { newTransponder, transition } from '../supervisor/transponder-machine.ts';
-import type { RestartPolicy } from '../supervisor/transponder-policy.ts';
+import type { StoredEvent } from '../store/events.ts';
+import type { RowFilter, TransponderRow } from '../store/transponders.ts';
+import type { ProcessUsage } from '../supervisor/process-usage.ts';
+import { isFinal, newTransponder } from '../supervisor/transponder-machine.ts';
 import { MEDIA_SESSION_ID_BYTES, mediaSessionIdFrom } from './media-session-id.ts';
 import type { PushParams, PushRunFactory } from '../outputs/push-run.ts';
 import { requireResolvable } from './resolve-host.ts';
 import type { HostResolver } from './resolve-host.ts';
+import { effectivePolicy, policyOfRow } from './restart-policy.ts';
+import type { RestartPolicyConfig } from './restart-policy.ts';
+import { restoredAs } from './restore-policy.ts';
+import type { RestoreConfig } from './restore-policy.ts';
 import { TransponderActor } from './transponder-actor.ts';
 import type { ActorContext } from './transponder-actor.ts';
 import type {
@@ -19,20 +25,26 @@ import type {
   PushFilter,
   PushStatus,
   PushView,
-  StartupCaller,
   StartupRequest,
   TransponderNotice,
   TransponderTotals,
 } from './transponder-request.ts';
 import { newPushRow, viewOf } from './transponder-row.ts';
+import type { StoredRequest } from './transponder-row.ts';
+import { runView, transponderView } from './transponder-view.ts';
+import type { TransponderDetail, TransponderView } from './transponder-view.ts';
 import { TransponderWriter } from './transponder-writer.ts';
 
 const PROGRESS_PERIOD_MS = 5000;
+const CHECK_PERIOD_MS = 1000;
 const RETENTION_PERIOD_MS = 3_600_000;
 const NONCE_BYTES = 16;
+const EVENTS_SHOWN = 100;
+/** With a run that is not being stopped. */
+const RESTARTABLE: ReadonlySet<TransponderState> = new Set(['STARTING', 'ACTIVE', 'DEGRADED']);
 
 /** The slice of the configuration; each field is the key of `flashphoner.properties` it is named after. */
-export interface TransponderConfig {
+export interface TransponderConfig extends RestartPolicyConfig {
   /** `rtmp_transponder_stream_name_prefix` */
   readonly streamNamePrefix: string;
   /** `rtmp_transponder_full_url` */
@@ -41,12 +53,8 @@ export interface TransponderConfig {
   readonly sendMetadata: boolean;
   /** `rtmp_flash_ver_subscriber` */
   readonly flashVersion: string;
-  /** `rtmp_push_restore` */
-  readonly restore: boolean;
-  /** `rtmp_push_restore_attempts` */
-  readonly restoreAttempts: number;
-  /** `rtmp_push_restore_interval_ms` */
-  readonly restoreIntervalMs: number;
+  /** What a start of the server does with pushes of the time before. */
+  readonly restoreOnStart: RestoreConfig;
   /** `rtmp_push_auto_start_url` where `rtmp_push_auto_start` is on. */
   readonly autoStartUrl: string | undefined;
   /** Live pushes at once; one more is refused with OVERLOADED. */
@@ -64,6 +72,8 @@ export interface TransponderServiceOptions {
   readonly hasSoundFile: (name: string) => Promise<boolean>;
   /** Names this start of the process in the runs. */
   readonly bootId: string;
+  /** Of a child of ours; undefined when it is gone. */
+  readonly processUsage: (pid: number) => ProcessUsage | undefined;
   /** In [0, 1); for back-off. */
   readonly random: () => number;
   /** For ids and nonces; must be cryptographic. */
@@ -73,7 +83,7 @@ export interface TransponderServiceOptions {
 /** A push has ended as FAILED: no further try is made. */
 export interface FailedPush {
   readonly streamName: string;
-  readonly caller: StartupCaller;
+  readonly caller: TransponderCaller;
 }
 
 /**
@@ -94,7 +104,7 @@ export class TransponderService {
 
   constructor(options: TransponderServiceOptions) {
     this.#options = options;
-    const { clock, logger, store, runs, bootId, random, randomBytes } = options;
+    const { clock, logger, store, runs, bootId, processUsage, random, randomBytes } = options;
     this.#writer = new TransponderWriter(store, logger);
     this.#context = {
       clock,
@@ -107,11 +117,13 @@ export class TransponderService {
       newNonce: () => Buffer.from(randomBytes(NONCE_BYTES)).toString('hex'),
       isSourceUp: (streamName) => this.#sources.has(streamName),
       onNotice: (notice) => this.#tell(notice),
+      processUsage,
       totals: this.#totals,
     };
-    this.#giveUpUnfinished();
+    this.#restore();
     this.#forget();
     this.#cancelTimers = [
+      clock.every(CHECK_PERIOD_MS, () => this.#actors.forEach((actor) => actor.check())),
       clock.every(PROGRESS_PERIOD_MS, () => this.#flushProgress()),
       clock.every(RETENTION_PERIOD_MS, () => this.#forget()),
     ];
@@ -147,10 +159,11 @@ export class TransponderService {
 
   /**
    * Creates a push and answers before it is connected, as WCS does. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
-   * SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
+   * BAD_REQUEST, SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
    */
-  async startup(request: StartupRequest, caller: StartupCaller): Promise<PushView> {
+  async startup(request: StartupRequest, caller: TransponderCaller): Promise<PushView> {
     this.#requireReady();
+    effectivePolicy(request.restartPolicy, this.#options.config);
     const { target, remoteName } = this.#destinationOf(request);
     this.#requireSource(request, caller);
     if (request.options?.action === 'sound_on') await this.#requireSoundFile(request.options.soundFile);
@@ -182,6 +195,64 @@ export class TransponderService {
     const actor = this.#require(mediaSessionId);
     actor.dispatch({ type: 'stopRequested' });
     await actor.finished;
+  }
+
+  /** Live and ended ones, newest first, and how many there are in all. */
+  list(filter: RowFilter, limit: number, offset: number): { transponders: TransponderView[]; total: number } {
+    const { rows, total } = this.#options.store.transponders.list(filter, limit, offset);
+    return { transponders: rows.map((row) => this.#viewOf(row)), total };
+  }
+
+  /** One, live or ended, with its history. Throws TRANSPONDER_NOT_FOUND. */
+  detail(id: string): TransponderDetail {
+    const { store } = this.#options;
+    const view = this.#viewOf(this.#requireRow(id));
+    const runs = store.runs.ofTransponder(id).map(runView);
+    return { ...view, runs, events: store.events.ofTransponder(id, EVENTS_SHOWN) };
+  }
+
+  /** Ends a push for good, as `terminate`. Throws TRANSPONDER_NOT_FOUND, or TRANSPONDER_STATE where it has ended already. */
+  async stop(id: string): Promise<TransponderView> {
+    const row = this.#requireRow(id);
+    if (isFinal(row.state)) throw new AppError('TRANSPONDER_STATE', `the transponder is ${row.state} already`);
+    await this.terminate(id);
+    return this.#viewOf(this.#requireRow(id));
+  }
+
+  /**
+   * Ends the waiting: a push that is SUSPENDED, in BACKOFF or FAILED starts with a full budget (BACKOFF: with what is left)
+   * as soon as its stream is there. Throws TRANSPONDER_NOT_FOUND, TRANSPONDER_STATE in any other state, TRANSPONDER_EXISTS
+   * where the place of a failed one is taken, or OVERLOADED.
+   */
+  resume(id: string): TransponderView {
+    const { state } = this.#requireRow(id);
+    if (state === 'FAILED') return this.#revive(id);
+    if (state !== 'SUSPENDED' && state !== 'BACKOFF') {
+      throw new AppError(
+        'TRANSPONDER_STATE',
+        `the transponder is ${state}; only SUSPENDED, BACKOFF and FAILED are resumed`,
+      );
+    }
+    this.#require(id).dispatch({ type: 'resumeRequested' });
+    return this.#viewOf(this.#requireRow(id));
+  }
+
+  /** Ends the present run and starts another one, uncounted; where there is none, the same as `resume`, with its errors. */
+  restart(id: string): TransponderView {
+    const { state } = this.#requireRow(id);
+    if (!RESTARTABLE.has(state)) return this.resume(id);
+    this.#require(id).dispatch({ type: 'restartRequested' });
+    return this.#viewOf(this.#requireRow(id));
+  }
+
+  /** Oldest first: what happened after the event with number `seq`. */
+  eventsAfter(seq: number, limit: number): StoredEvent[] {
+    return this.#options.store.events.after(seq, limit);
+  }
+
+  /** The number of the newest event; 0 when there is none. */
+  lastEventSeq(): number {
+    return this.#options.store.events.lastSeq();
   }
 
   /** Throws TRANSPONDER_NOT_FOUND; so do the next three. */
@@ -242,27 +313,79 @@ export class TransponderService {
     };
   }
 
-  #create(request: StartupRequest, caller: StartupCaller, target: RtmpTarget, remoteName: string): TransponderActor {
+  #create(
+    request: StartupRequest,
+    caller: TransponderCaller,
+    target: RtmpTarget,
+    remoteName: string,
+  ): TransponderActor {
     const { clock, config, randomBytes, store } = this.#options;
     const id = mediaSessionIdFrom(randomBytes(MEDIA_SESSION_ID_BYTES));
-    const policy = this.#policyOf(request);
+    const policy = effectivePolicy(request.restartPolicy, config);
     const params = paramsOf(request, config);
-    const row = newPushRow({ id, request, target, remoteName, params, policy, nowMs: clock.nowMs() }, store.secrets);
+    const nowMs = clock.nowMs();
+    const row = newPushRow({ id, caller, request, target, remoteName, params, policy, nowMs }, store.secrets);
     this.#insert(row);
+    return this.#adopt(row);
+  }
+
+  /** Everything that a transponder does follows from its row, so one of an earlier life of the server works the same. */
+  #adopt(row: TransponderRow): TransponderActor {
+    const { windowMs: sourceWaitMs } = this.#options.config.restoreOnStart;
+    const { id, caller, streamName } = row;
+    const request = JSON.parse(row.requestJson) as StoredRequest;
+    const policy = policyOfRow(row.policyJson);
     const outlivesSource = caller === 'rest' && (request.waitForStream === true || policy.kind === 'persistent');
-    const { rtmpUrl: _, ...rest } = request;
-    const openTarget = () => this.#destinationOf({ ...rest, rtmpUrl: store.secrets.open(row.destSecret, id) }).target;
-    const machine = newTransponder(policy, outlivesSource);
-    // What a page names comes from anyone; the configuration is the operator's own word.
-    const destinationCaller = caller === 'publisher' ? 'other' : 'rest';
-    const actor = new TransponderActor(this.#context, { row, machine, params, destinationCaller, openTarget });
+    const hasStarted = row.lastActiveAtMs !== null || row.restartsTotal > 0;
+    const actor = new TransponderActor(this.#context, {
+      row,
+      machine: newTransponder({ policy, outlivesSource, sourceWaitMs, desired: row.desired, hasStarted }),
+      params: JSON.parse(row.paramsJson) as PushParams,
+      // What a page names comes from anyone; the configuration is the operator's own word.
+      destinationCaller: caller === 'publisher' ? 'other' : 'rest',
+      openTarget: () => this.#openTarget(row, request),
+    });
     this.#actors.set(id, actor);
     void actor.finished.then(() => {
-      this.#actors.delete(id);
+      if (this.#actors.get(id) === actor) this.#actors.delete(id);
       if (actor.status.state !== 'FAILED') return;
-      for (const listener of this.#failedListeners) listener({ streamName: request.streamName, caller });
+      for (const listener of this.#failedListeners) listener({ streamName, caller });
     });
     return actor;
+  }
+
+  #openTarget({ id, destSecret }: TransponderRow, request: StoredRequest): RtmpTarget {
+    return this.#destinationOf({ ...request, rtmpUrl: this.#options.store.secrets.open(destSecret, id) }).target;
+  }
+
+  #viewOf(row: TransponderRow): TransponderView {
+    const actor = this.#actors.get(row.id);
+    return transponderView(actor?.row ?? row, actor?.status);
+  }
+
+  /** As it is now where it lives; the store may lag behind. */
+  #requireRow(id: string): TransponderRow {
+    const row = this.#actors.get(id)?.row ?? this.#options.store.transponders.get(id);
+    if (row) return row;
+    throw new AppError('TRANSPONDER_NOT_FOUND', `transponder "${id}" not found`);
+  }
+
+  /** A new life for a row that had FAILED, under its id. */
+  #revive(id: string): TransponderView {
+    this.#requireReady();
+    const { clock, store } = this.#options;
+    const nowMs = clock.nowMs();
+    const fresh = {
+      state: 'NEW',
+      stateSinceMs: nowMs,
+      updatedAtMs: nowMs,
+      reason: null,
+      terminatedAtMs: null,
+    } as const;
+    const row: TransponderRow = { ...this.#requireRow(id), ...fresh };
+    store.transponders.update(row);
+    this.#adopt(row).dispatch({ type: 'resumeRequested' });
+    return this.#viewOf(row);
   }
 
   #insert(row: TransponderRow): void {
@@ -274,12 +397,6 @@ export class TransponderService {
     }
   }
 
-  #policyOf({ restartPolicy }: StartupRequest): RestartPolicy {
-    if (restartPolicy === 'persistent') return { kind: 'persistent' };
-    const { restore, restoreAttempts, restoreIntervalMs } = this.#options.config;
-    return { kind: 'wcs', attempts: restore ? restoreAttempts : 0, intervalMs: restoreIntervalMs };
-  }
-
   #requireReady(): void {
     if (this.#closing) throw new AppError('OVERLOADED', 'the server is shutting down');
     if (!this.isStoreWritable) throw new AppError('OVERLOADED', 'the store takes no writes at the moment');
@@ -289,7 +406,7 @@ export class TransponderService {
     }
   }
 
-  #requireSource({ streamName, waitForStream }: StartupRequest, caller: StartupCaller): void {
+  #requireSource({ streamName, waitForStream }: StartupRequest, caller: TransponderCaller): void {
     if (this.#sources.has(streamName) || (caller === 'rest' && waitForStream === true)) return;
     throw new AppError('STREAM_NOT_FOUND', `stream "${streamName}" not found`);
   }
@@ -352,23 +469,34 @@ export class TransponderService {
     }
   }
 
-  /** Rows that were live when the supervisor went away end here: their source and their child are gone. */
-  #giveUpUnfinished(): void {
-    const { clock, logger, store } = this.#options;
+  /** Closes the runs of an earlier supervisor and takes over what it left. Nothing starts yet: there is no source so far. */
+  #restore(): void {
+    const { clock, config, store } = this.#options;
     const nowMs = clock.nowMs();
-    store.transaction(() => {
-      store.runs.endAllOpen(nowMs, 'server_crash');
+    this.#writer.batch(() => {
+      this.#writer.write(() => void store.runs.endAllOpen(nowMs, 'server_crash'));
       for (const row of store.transponders.unfinished()) {
-        const before = newTransponder(JSON.parse(row.policyJson) as RestartPolicy, false, row.desired);
-        const context = { nowMs: clock.monotonicUs() / 1000, random: 0 };
-        const { state, reason = null } = transition(before, { type: 'restored', as: 'failed' }, context).next;
-        const ended = { state, reason, stateSinceMs: nowMs, updatedAtMs: nowMs, terminatedAtMs: nowMs };
-        store.transponders.update({ ...row, ...ended, nextRetryAtMs: null });
-        const event = { type: 'restored', fromState: row.state, toState: state, detail: reason };
-        store.events.append({ atMs: nowMs, transponderId: row.id, ...event });
-        logger.warn({ transponder: row.id, destination: row.destRedacted, to: state }, 'not restored after a restart');
+        if (row.kind !== 'rtmp_push') continue;
+        const as = this.#isSameDestination(row) ? restoredAs(row, config.restoreOnStart, nowMs) : 'failed';
+        this.#adopt(row).dispatch({ type: 'restored', as });
       }
     });
+  }
+
+  /** False after a change of the configuration by which the row's URL and name would now lead somewhere else. */
+  #isSameDestination(row: TransponderRow): boolean {
+    const { logger, store } = this.#options;
+    try {
+      const { canonical } = this.#openTarget(row, JSON.parse(row.requestJson) as StoredRequest);
+      if (store.secrets.hash(canonical) === row.destHash) return true;
+      logger.warn(
+        { transponder: row.id },
+        'a push is not restored: by the present configuration it would go elsewhere',
+      );
+    } catch (error) {
+      logger.error({ err: error, transponder: row.id }, 'a push is not restored: its destination cannot be read');
+    }
+    return false;
   }
 }
 

@@ -1,7 +1,10 @@
 import { assertNever } from '../domain/errors.ts';
 import type { Desired, ExitClass, RunEnd, TransponderState } from '../domain/transponder.ts';
-import { STABLE_AFTER_MS, decideRetry, guardDelayMs, withStart } from './transponder-policy.ts';
+import { decideRetry, guardDelayMs, stableAfterMs, withCrash, withStart } from './transponder-policy.ts';
 import type { RestartPolicy } from './transponder-policy.ts';
+
+/** What was found broken may break again at once; a second between keeps it from spinning. */
+const INVARIANT_PAUSE_MS = 1000;
 
 /** Everything the machine decides by. Made by `newTransponder`, changed only by `transition`. */
 export interface Transponder {
@@ -12,18 +15,31 @@ export interface Transponder {
   readonly policy: RestartPolicy;
   /** False: a push ends with its stream (WCS). True: it waits for the stream to come back. */
   readonly outlivesSource: boolean;
+  /** How long one that does not outlive its source waits for it: after a restart of the server, or when it is resumed. */
+  readonly sourceWaitMs: number;
   /** As last told by the hub. */
   readonly sourceIsUp: boolean;
   /** Tries spent since the budget was last full. */
   readonly attempt: number;
+  /** Those of them that followed each other quickly at the beginning of the outage. */
+  readonly quickTries: number;
+  /** Monotonic; the first end of a run since the budget was last full. */
+  readonly outageSinceMs: number | undefined;
   readonly authRejections: number;
+  /** Monotonic times of the last crashes. */
+  readonly crashesMs: readonly number[];
   /** Monotonic; set while ACTIVE. */
   readonly activeSinceMs: number | undefined;
   /** Monotonic times of the last starts, for the intensity guard. */
   readonly startsMs: readonly number[];
+  /** Has had a run, also in an earlier life of the server: the next start is a restart. */
+  readonly hasStarted: boolean;
 }
 
-export type StopReason = 'asked_stop' | 'source_gone' | 'stalled';
+export type StopReason = 'asked_stop' | 'source_gone' | 'stalled' | 'restart_requested';
+
+/** What becomes of a row that was live when the supervisor went away. `over`: it belonged to a source that cannot return. */
+export type RestoredAs = 'waiting' | 'suspended' | 'failed' | 'over';
 
 export type TransponderEvent =
   | { readonly type: 'sourceUp' }
@@ -37,14 +53,20 @@ export type TransponderEvent =
   | { readonly type: 'runEnded'; readonly end: RunEnd }
   | { readonly type: 'retryDue' }
   | { readonly type: 'stopRequested' }
+  /** The source was waited for in vain. */
+  | { readonly type: 'sourceWaitOver' }
   | { readonly type: 'resumeRequested' }
+  | { readonly type: 'restartRequested' }
   /** First event of a transponder rebuilt from a row that was live when the supervisor went away. */
-  | { readonly type: 'restored'; readonly as: 'waiting' | 'suspended' | 'failed' };
+  | { readonly type: 'restored'; readonly as: RestoredAs }
+  /** The owner found that state and belongings do not agree. It has given up run and timer, and tells what is true. */
+  | { readonly type: 'invariantBroken'; readonly sourceIsUp: boolean };
 
 export type TransponderEffect =
   | { readonly type: 'startRun' }
   | { readonly type: 'stopRun'; readonly reason: StopReason }
   | { readonly type: 'armRetry'; readonly delayMs: number }
+  | { readonly type: 'armSourceWait'; readonly delayMs: number }
   | { readonly type: 'disarm' }
   /** Look whether the source is there, and tell `sourceUp` when it is or comes. */
   | { readonly type: 'waitForSource' }
@@ -63,17 +85,28 @@ export interface TransitionContext {
   readonly random: number;
 }
 
-/** `desired` is `run` but for a row that was stopping when the supervisor went away. */
-export function newTransponder(policy: RestartPolicy, outlivesSource: boolean, desired: Desired = 'run'): Transponder {
+export interface NewTransponder {
+  readonly policy: RestartPolicy;
+  readonly outlivesSource: boolean;
+  readonly sourceWaitMs: number;
+  /** `run` but for a row that was stopping when the supervisor went away. */
+  readonly desired?: Desired;
+  readonly hasStarted?: boolean;
+}
+
+export function newTransponder({ desired = 'run', hasStarted = false, ...given }: NewTransponder): Transponder {
   return {
+    ...given,
     desired,
+    hasStarted,
     state: 'NEW',
     reason: undefined,
-    policy,
-    outlivesSource,
     sourceIsUp: false,
     attempt: 0,
+    quickTries: 0,
+    outageSinceMs: undefined,
     authRejections: 0,
+    crashesMs: [],
     activeSinceMs: undefined,
     startsMs: [],
   };
@@ -88,28 +121,44 @@ export function hasRun(state: TransponderState): boolean {
   return state === 'STARTING' || state === 'ACTIVE' || state === 'DEGRADED' || state === 'STOPPING';
 }
 
+/** A retry waits for its moment; one that ends with its source does not wait for that for ever. */
+function hasTimer({ state, outlivesSource }: Transponder): boolean {
+  return state === 'BACKOFF' || (state === 'WAITING_SOURCE' && !outlivesSource);
+}
+
+/**
+ * The class with which a run ended. A run that was stopped ends with the reason for which it was; its own class comes second.
+ */
+export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEnd): ExitClass {
+  return state === 'STOPPING' ? (reason as ExitClass) : exitClass;
+}
+
 /**
  * The transponder's life (design §4). An event that is not in the table changes nothing, except that `sourceIsUp` is kept.
  *
  * | state                      | event             | next                                                       | effects               |
  * | -------------------------- | ----------------- | ---------------------------------------------------------- | --------------------- |
- * | NEW, WAITING_SOURCE        | sourceUp          | STARTING, or BACKOFF where the intensity guard holds it     | startRun or armRetry  |
- * | NEW                        | sourceDown        | WAITING_SOURCE                                             | waitForSource         |
+ * | NEW, WAITING_SOURCE        | sourceUp          | STARTING, or BACKOFF where the intensity guard holds it     | disarm, startRun or armRetry |
+ * | NEW                        | sourceDown        | WAITING_SOURCE                                             | armSourceWait unless it outlives its source, waitForSource |
+ * | WAITING_SOURCE             | sourceWaitOver    | TERMINATED(source_gone)                                    | finish                |
  * | STARTING                   | active            | ACTIVE                                                     |                       |
  * | ACTIVE                     | degraded          | DEGRADED                                                   |                       |
  * | DEGRADED                   | recovered         | ACTIVE                                                     |                       |
  * | STARTING, ACTIVE, DEGRADED | progressStalled   | STOPPING(stalled)                                          | stopRun               |
  * | STARTING, ACTIVE, DEGRADED | sourceDown        | STOPPING(source_gone)                                      | stopRun               |
  * | STARTING, ACTIVE, DEGRADED | stopRequested     | STOPPING(asked_stop), desired=stop                         | stopRun               |
+ * | STARTING, ACTIVE, DEGRADED | restartRequested  | STOPPING(restart_requested)                                | stopRun               |
  * | STOPPING                   | stopRequested     | STOPPING, desired=stop                                     |                       |
  * | any with a run             | runEnded, desired=stop | TERMINATED                                            | finish                |
  * | any with a run             | runEnded, source gone  | WAITING_SOURCE, or TERMINATED(source_gone) unless it outlives its source | waitForSource or finish |
  * | any with a run             | runEnded, else    | BACKOFF, STARTING (no delay) or FAILED, as the policy says | armRetry, startRun or finish |
- * | BACKOFF                    | retryDue, resumeRequested | STARTING, or WAITING_SOURCE                        | startRun or waitForSource |
+ * | BACKOFF                    | retryDue, resumeRequested, restartRequested | STARTING, or WAITING_SOURCE                        | startRun or waitForSource |
  * | BACKOFF                    | sourceDown        | WAITING_SOURCE or TERMINATED(source_gone)                  | disarm                |
- * | SUSPENDED                  | resumeRequested   | STARTING or WAITING_SOURCE, the budget full                | startRun or waitForSource |
+ * | NEW, SUSPENDED             | resumeRequested, restartRequested | STARTING or WAITING_SOURCE, the budget full                | startRun or waitForSource |
  * | no run, not final          | stopRequested     | TERMINATED                                                 | disarm, finish        |
- * | NEW | restored | WAITING_SOURCE, SUSPENDED or FAILED(server_restart); TERMINATED if desired=stop | waitForSource or finish |
+ * | NEW                        | restored          | WAITING_SOURCE, SUSPENDED, FAILED(server_restart) or TERMINATED(source_gone) | waitForSource or finish |
+ * | NEW                        | restored, desired=stop | TERMINATED                                            | finish                |
+ * | any but final              | invariantBroken   | BACKOFF, or TERMINATED if desired=stop                     | armRetry or finish    |
  *
  * The first reason for stopping a run wins over the class the run then ends with.
  */
@@ -139,8 +188,14 @@ export function transition(current: Transponder, event: TransponderEvent, contex
       return current.state === 'BACKOFF' ? startOrWait(current, context) : unchanged(current);
     case 'stopRequested':
       return stopRequested(current, context);
+    case 'sourceWaitOver':
+      return current.state === 'WAITING_SOURCE' ? finish(current, 'TERMINATED', 'source_gone') : unchanged(current);
     case 'resumeRequested':
       return resumeRequested(current, context);
+    case 'restartRequested':
+      return canStopRun(current) ? stopRun(current, 'restart_requested', context) : resumeRequested(current, context);
+    case 'invariantBroken':
+      return invariantBroken({ ...current, sourceIsUp: event.sourceIsUp });
     case 'restored':
       return current.state === 'NEW' ? restored(current, event.as) : unchanged(current);
     default:
@@ -152,7 +207,8 @@ function sourceUp(current: Transponder, context: TransitionContext): Transition 
   const next = current.sourceIsUp ? current : { ...current, sourceIsUp: true };
   if (next.state !== 'NEW' && next.state !== 'WAITING_SOURCE') return unchanged(next);
   const delayMs = guardDelayMs(next.startsMs, context.nowMs);
-  return delayMs > 0 ? backOff(next, 'intensity_guard', delayMs) : start(next, context);
+  const { next: after, effects } = delayMs > 0 ? backOff(next, 'intensity_guard', delayMs) : start(next, context);
+  return { next: after, effects: hasTimer(next) ? [{ type: 'disarm' }, ...effects] : effects };
 }
 
 function sourceDown(current: Transponder, context: TransitionContext): Transition {
@@ -168,16 +224,30 @@ function sourceDown(current: Transponder, context: TransitionContext): Transitio
 function runEnded(current: Transponder, end: RunEnd, context: TransitionContext): Transition {
   const settled = { ...settleBudget(current, context.nowMs), activeSinceMs: undefined };
   if (settled.desired === 'stop') return finish(settled, 'TERMINATED', 'asked_stop');
-  // A run ends STOPPING with the class that stopping it gave; the reason of that state is the class.
-  const exitClass = settled.state === 'STOPPING' ? (settled.reason as ExitClass) : end.exitClass;
+  const exitClass = exitClassOf(settled, end);
   const sourceEnded = exitClass === 'source_gone' && !(settled.outlivesSource && settled.sourceIsUp);
   if (sourceEnded || !settled.sourceIsUp) return afterSource(settled);
+  const { nowMs } = context;
+  const outageSinceMs = settled.outageSinceMs ?? nowMs;
   const authRejections = exitClass === 'dest_auth' ? settled.authRejections + 1 : 0;
-  const counted = { ...settled, authRejections };
-  const decision = decideRetry(settled.policy, exitClass, counted, context.nowMs, context.random);
-  if (!decision.retry) return finish(counted, 'FAILED', decision.reason);
-  const next = decision.counted ? { ...counted, attempt: counted.attempt + 1 } : counted;
+  const crashesMs = exitClass === 'crash' ? withCrash(settled.crashesMs, nowMs) : settled.crashesMs;
+  const history = { ...settled, outageSinceMs, authRejections, crashesMs };
+  const decision = decideRetry(settled.policy, exitClass, history, nowMs, context.random);
+  if (!decision.retry) return finish(history, 'FAILED', decision.reason);
+  const next = decision.counted ? spendTry(history, decision.quick) : settled;
   return decision.delayMs > 0 ? backOff(next, exitClass, decision.delayMs) : start(next, context);
+}
+
+/** A quick try is bounded by its phase, so the start that it answers is no business of the intensity guard. */
+function spendTry(current: Transponder, quick: boolean): Transponder {
+  const next = { ...current, attempt: current.attempt + 1 };
+  return quick ? { ...next, quickTries: current.quickTries + 1, startsMs: current.startsMs.slice(0, -1) } : next;
+}
+
+function invariantBroken(current: Transponder): Transition {
+  const next: Transponder = { ...current, activeSinceMs: undefined };
+  if (next.desired === 'stop') return finish(next, 'TERMINATED', 'asked_stop');
+  return backOff(next, 'invariant_broken', INVARIANT_PAUSE_MS);
 }
 
 function stopRequested(current: Transponder, context: TransitionContext): Transition {
@@ -190,16 +260,17 @@ function stopRequested(current: Transponder, context: TransitionContext): Transi
 }
 
 function resumeRequested(current: Transponder, context: TransitionContext): Transition {
-  if (current.state === 'SUSPENDED') return startOrWait({ ...current, attempt: 0, authRejections: 0 }, context);
+  if (current.state === 'SUSPENDED' || current.state === 'NEW') return startOrWait(withFullBudget(current), context);
   if (current.state !== 'BACKOFF') return unchanged(current);
   const { next, effects } = startOrWait(current, context);
   return { next, effects: [{ type: 'disarm' }, ...effects] };
 }
 
-function restored(current: Transponder, as: 'waiting' | 'suspended' | 'failed'): Transition {
+function restored(current: Transponder, as: RestoredAs): Transition {
   const next: Transponder = { ...current, sourceIsUp: false };
   if (next.desired === 'stop') return finish(next, 'TERMINATED', 'asked_stop');
   if (as === 'failed') return finish(next, 'FAILED', 'server_restart');
+  if (as === 'over') return finish(next, 'TERMINATED', 'source_gone');
   return as === 'suspended' ? to(next, 'SUSPENDED', 'restore_window') : waitForSource(next);
 }
 
@@ -213,11 +284,15 @@ function startOrWait(current: Transponder, context: TransitionContext): Transiti
 }
 
 function start(current: Transponder, { nowMs }: TransitionContext): Transition {
-  return to({ ...current, startsMs: withStart(current.startsMs, nowMs) }, 'STARTING', undefined, { type: 'startRun' });
+  const next = { ...current, startsMs: withStart(current.startsMs, nowMs), hasStarted: true };
+  return to(next, 'STARTING', undefined, { type: 'startRun' });
 }
 
 function waitForSource(current: Transponder, reason?: string): Transition {
-  return to(current, 'WAITING_SOURCE', reason, { type: 'waitForSource' });
+  const next = { ...current, outageSinceMs: undefined };
+  if (next.outlivesSource) return to(next, 'WAITING_SOURCE', reason, { type: 'waitForSource' });
+  const arm: TransponderEffect = { type: 'armSourceWait', delayMs: next.sourceWaitMs };
+  return to(next, 'WAITING_SOURCE', reason, arm, { type: 'waitForSource' });
 }
 
 function backOff(current: Transponder, reason: string, delayMs: number): Transition {
@@ -244,8 +319,12 @@ function finish(current: Transponder, state: 'FAILED' | 'TERMINATED', reason: st
 /** Fills the budget of tries again when the run was ACTIVE for long enough. */
 function settleBudget(current: Transponder, nowMs: number): Transponder {
   const { activeSinceMs } = current;
-  const wasStable = activeSinceMs !== undefined && nowMs - activeSinceMs >= STABLE_AFTER_MS;
-  return wasStable ? { ...current, attempt: 0, authRejections: 0 } : current;
+  const wasStable = activeSinceMs !== undefined && nowMs - activeSinceMs >= stableAfterMs(current.policy);
+  return wasStable ? withFullBudget(current) : current;
+}
+
+function withFullBudget(current: Transponder): Transponder {
+  return { ...current, attempt: 0, quickTries: 0, outageSinceMs: undefined, authRejections: 0 };
 }
 
 function to(
@@ -267,8 +346,9 @@ function unchanged(next: Transponder): Transition {
  */
 export function brokenInvariant(transponder: Transponder, owns: { run: boolean; timer: boolean }): string | undefined {
   const { state, desired, sourceIsUp } = transponder;
+  const timer = hasTimer(transponder);
   if (owns.run !== hasRun(state)) return `${state} ${owns.run ? 'owns a run' : 'owns no run'}`;
-  if (owns.timer !== (state === 'BACKOFF')) return `${state} ${owns.timer ? 'owns a timer' : 'owns no timer'}`;
+  if (owns.timer !== timer) return `${state} ${owns.timer ? 'owns a timer' : 'owns no timer'}`;
   if (state === 'NEW') return 'NEW waits for nothing';
   if (state === 'WAITING_SOURCE' && sourceIsUp) return 'WAITING_SOURCE waits for a source that is there';
   if (desired === 'stop' && !isFinal(state) && state !== 'STOPPING') return `${state} is to stop but does not`;

@@ -424,14 +424,14 @@ describe('rtmp_push_auto_start', () => {
 });
 
 describe('a restart of the process', () => {
-  it('gives up rows that were live and closes their runs', async () => {
+  it('gives up rows that were live with restore_on_start=never, and closes their runs', async () => {
     const wrapStore = (store: typeof f.store) => {
       store.transponders.insert(rowWith({ id: 'run', state: 'ACTIVE' }));
       store.transponders.insert(rowWith({ id: 'stop', destHash: '2', desired: 'stop', state: 'STOPPING' }));
       store.runs.open({ transponderId: 'run', attempt: 0, bootId: 'boot0', nonce: 'n', spawnedAtMs: 1 });
       return store;
     };
-    await begin({ wrapStore });
+    await begin({ wrapStore, config: { restoreOnStart: { onStart: 'never', windowMs: 600_000 } } });
     expect(f.store.transponders.get('run')).toMatchObject({ state: 'FAILED', reason: 'server_restart' });
     expect(f.store.transponders.get('stop')).toMatchObject({ state: 'TERMINATED' });
     expect(f.store.runs.ofTransponder('run')[0]).toMatchObject({ exitClass: 'server_crash' });

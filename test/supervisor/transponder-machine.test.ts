@@ -9,12 +9,12 @@ import {
   transition,
 } from '../../src/supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../../src/supervisor/transponder-machine.ts';
-import { RETRY_OF_EXIT_CLASS } from '../../src/supervisor/transponder-policy.ts';
+import { PERSISTENT, RETRY_OF_EXIT_CLASS } from '../../src/supervisor/transponder-policy.ts';
 import type { RestartPolicy } from '../../src/supervisor/transponder-policy.ts';
 
 const off: RestartPolicy = { kind: 'wcs', attempts: 0, intervalMs: 5000 };
 const wcs: RestartPolicy = { kind: 'wcs', attempts: 3, intervalMs: 5000 };
-const persistent: RestartPolicy = { kind: 'persistent' };
+const persistent: RestartPolicy = PERSISTENT;
 const exitClasses = Object.keys(RETRY_OF_EXIT_CLASS) as ExitClass[];
 const states: TransponderState[] = [
   'NEW',
@@ -32,7 +32,7 @@ const states: TransponderState[] = [
 const ended = (exitClass: ExitClass): TransponderEvent => ({ type: 'runEnded', end: { exitClass, detail: '' } });
 
 function transponder(change: Partial<Transponder>): Transponder {
-  return { ...newTransponder(off, false), sourceIsUp: true, ...change };
+  return { ...newTransponder({ policy: off, outlivesSource: false, sourceWaitMs: 9000 }), sourceIsUp: true, ...change };
 }
 
 /** `STATE(reason) effect effect` of one step. */
@@ -43,7 +43,7 @@ function step(current: Transponder, event: TransponderEvent, nowMs = 0, random =
 }
 
 function written(effect: TransponderEffect): string {
-  if (effect.type === 'armRetry') return `armRetry:${effect.delayMs}`;
+  if (effect.type === 'armRetry' || effect.type === 'armSourceWait') return `${effect.type}:${effect.delayMs}`;
   return effect.type === 'stopRun' ? `stopRun:${effect.reason}` : effect.type;
 }
 
@@ -51,8 +51,51 @@ describe('the table', () => {
   const stopping = { state: 'STOPPING' as const };
   const rows: [string, Partial<Transponder>, TransponderEvent, string][] = [
     ['starts with its source', { sourceIsUp: false }, { type: 'sourceUp' }, 'STARTING startRun'],
-    ['waits for a source that is not there', {}, { type: 'sourceDown' }, 'WAITING_SOURCE waitForSource'],
-    ['starts when the source comes', { state: 'WAITING_SOURCE' }, { type: 'sourceUp' }, 'STARTING startRun'],
+    [
+      'waits for a source that is not there',
+      {},
+      { type: 'sourceDown' },
+      'WAITING_SOURCE armSourceWait:9000 waitForSource',
+    ],
+    ['starts when the source comes', { state: 'WAITING_SOURCE' }, { type: 'sourceUp' }, 'STARTING disarm startRun'],
+    [
+      'starts when the source comes that it waits for without end',
+      { state: 'WAITING_SOURCE', outlivesSource: true },
+      { type: 'sourceUp' },
+      'STARTING startRun',
+    ],
+    [
+      'ends when the source was waited for in vain',
+      { state: 'WAITING_SOURCE' },
+      { type: 'sourceWaitOver' },
+      'TERMINATED(source_gone) finish',
+    ],
+    ['ignores the end of a wait that is over', { state: 'ACTIVE' }, { type: 'sourceWaitOver' }, 'ACTIVE'],
+    [
+      'is restarted while it has a run',
+      { state: 'DEGRADED' },
+      { type: 'restartRequested' },
+      'STOPPING(restart_requested) stopRun:restart_requested',
+    ],
+    [
+      'starts anew, at once and whatever the policy, after a restart was asked for',
+      { ...stopping, reason: 'restart_requested' },
+      ended('asked_stop'),
+      'STARTING startRun',
+    ],
+    ['is restarted while it backs off', { state: 'BACKOFF' }, { type: 'restartRequested' }, 'STARTING disarm startRun'],
+    [
+      'backs off when it was found broken',
+      { state: 'ACTIVE' },
+      { type: 'invariantBroken', sourceIsUp: true },
+      'BACKOFF(invariant_broken) armRetry:1000',
+    ],
+    [
+      'is over when it was found broken and is to stop',
+      { state: 'STOPPING', desired: 'stop' },
+      { type: 'invariantBroken', sourceIsUp: true },
+      'TERMINATED(asked_stop) finish',
+    ],
     ['becomes active', { state: 'STARTING' }, { type: 'active' }, 'ACTIVE'],
     ['is not made active while it stops', { ...stopping, reason: 'stalled' }, { type: 'active' }, 'STOPPING(stalled)'],
     ['degrades', { state: 'ACTIVE' }, { type: 'degraded' }, 'DEGRADED(backlog)'],
@@ -118,7 +161,24 @@ describe('the table', () => {
       'WAITING_SOURCE(source_gone) disarm waitForSource',
     ],
     ['starts again at once to follow the tracks', { state: 'ACTIVE' }, ended('replan'), 'STARTING startRun'],
-    ['is restored waiting', {}, { type: 'restored', as: 'waiting' }, 'WAITING_SOURCE waitForSource'],
+    [
+      'is restored waiting for as long as it may',
+      {},
+      { type: 'restored', as: 'waiting' },
+      'WAITING_SOURCE armSourceWait:9000 waitForSource',
+    ],
+    [
+      'is restored waiting without end where it outlives its source',
+      { outlivesSource: true },
+      { type: 'restored', as: 'waiting' },
+      'WAITING_SOURCE waitForSource',
+    ],
+    [
+      'is not restored where its source cannot return',
+      {},
+      { type: 'restored', as: 'over' },
+      'TERMINATED(source_gone) finish',
+    ],
     ['is restored suspended', {}, { type: 'restored', as: 'suspended' }, 'SUSPENDED(restore_window)'],
     ['is given up after a restart', {}, { type: 'restored', as: 'failed' }, 'FAILED(server_restart) finish'],
     [
@@ -132,7 +192,7 @@ describe('the table', () => {
       'is resumed without its source',
       { state: 'SUSPENDED', sourceIsUp: false },
       { type: 'resumeRequested' },
-      'WAITING_SOURCE waitForSource',
+      'WAITING_SOURCE armSourceWait:9000 waitForSource',
     ],
   ];
   it.each(rows)('%s', (_, change, event, expected) => {
@@ -227,8 +287,8 @@ describe('both policies', () => {
 
   it('hold back a start for a source that flaps', () => {
     const waiting = transponder({ state: 'WAITING_SOURCE', sourceIsUp: false, startsMs: [0, 1, 2, 3, 4] });
-    expect(step(waiting, { type: 'sourceUp' }, 10_000)).toBe('BACKOFF(intensity_guard) armRetry:20000');
-    expect(step(waiting, { type: 'sourceUp' }, 30_000)).toBe('STARTING startRun');
+    expect(step(waiting, { type: 'sourceUp' }, 10_000)).toBe('BACKOFF(intensity_guard) disarm armRetry:20000');
+    expect(step(waiting, { type: 'sourceUp' }, 30_000)).toBe('STARTING disarm startRun');
   });
 });
 
@@ -241,9 +301,81 @@ describe('policy persistent', () => {
     [5, 30_000],
     [900, 30_000],
   ])('after %i tries waits a random part of %i ms', (attempt, capMs) => {
-    const current = transponder({ state: 'ACTIVE', policy: persistent, attempt });
-    expect(step(current, ended('dest_refused'), 0, 0.5)).toBe(`BACKOFF(dest_refused) armRetry:${capMs / 2}`);
-    expect(step(current, ended('dest_refused'), 0, 0)).toBe('STARTING startRun');
+    const quickTries = 12;
+    const current = transponder({
+      state: 'ACTIVE',
+      policy: persistent,
+      attempt: attempt + quickTries,
+      quickTries,
+      outageSinceMs: 0,
+    });
+    expect(step(current, ended('dest_refused'), 10_000, 0.5)).toBe(`BACKOFF(dest_refused) armRetry:${capMs / 2}`);
+    expect(step(current, ended('dest_refused'), 10_000, 0)).toBe('STARTING startRun');
+  });
+
+  it.each(['dest_refused', 'dest_reset', 'crash', 'spawn_error', 'dest_auth'] as const)(
+    'tries again within 250 ms at first: %s',
+    (name) => {
+      const current = transponder({ state: 'ACTIVE', policy: persistent });
+      expect(step(current, ended(name), 0, 0.999_999)).toBe(`BACKOFF(${name}) armRetry:250`);
+      expect(step(current, ended(name), 0, 0)).toBe('STARTING startRun');
+    },
+  );
+
+  it('tries again at once after a stall', () => {
+    const stopping = transponder({ state: 'STOPPING', reason: 'stalled', policy: persistent });
+    expect(step(stopping, ended('asked_stop'), 0, 0.9)).toBe('STARTING startRun');
+  });
+
+  it('asks a destination that is away for less than 10 s again within a second of its return, half of the time', () => {
+    const random = mulberry32(7);
+    const waitsMs: number[] = [];
+    for (let n = 0; n < 2000; n++) {
+      const returnsMs = 200 + random() * 9800;
+      let current = transponder({ state: 'ACTIVE', policy: persistent, startsMs: [-1, -1, -1, -1, -1] });
+      let nowMs = 0;
+      while (nowMs < returnsMs) {
+        const { next, effects } = transition(current, ended('dest_refused'), { nowMs, random: random() });
+        nowMs += effects.find((effect) => effect.type === 'armRetry')?.delayMs ?? 0;
+        current = transition(next, { type: 'retryDue' }, { nowMs, random: 0 }).next;
+      }
+      waitsMs.push(nowMs - returnsMs);
+    }
+    waitsMs.sort((a, b) => a - b);
+    expect(waitsMs[1000]).toBeLessThan(500);
+    expect(waitsMs.at(-1)).toBeLessThan(1200);
+  });
+
+  it('backs off from a destination that takes every connection and drops it after three seconds', () => {
+    let current = transponder({ state: 'STARTING', policy: persistent });
+    let nowMs = 0;
+    const startsMs: number[] = [];
+    while (nowMs < 600_000) {
+      startsMs.push(nowMs);
+      current = transition(current, { type: 'active' }, { nowMs, random: 0 }).next;
+      nowMs += 3000;
+      const { next, effects } = transition(current, ended('dest_reset'), { nowMs, random: 0.5 });
+      nowMs += effects.find((effect) => effect.type === 'armRetry')?.delayMs ?? 0;
+      current = transition(next, { type: 'retryDue' }, { nowMs, random: 0 }).next;
+    }
+    expect(startsMs.filter((atMs) => atMs < 30_000).length).toBeLessThanOrEqual(8);
+    expect(startsMs.at(-1)! - startsMs.at(-2)!).toBe(18_000);
+  });
+
+  it('gives up after three crashes in ten minutes, not after three in eleven', () => {
+    const crash = (crashesMs: number[]) =>
+      step(transponder({ state: 'ACTIVE', policy: persistent, crashesMs }), ended('crash'), 600_000, 0);
+    expect(crash([1, 300_000])).toBe('FAILED(repeated: crash) finish');
+    expect(crash([0, 300_000])).toBe('STARTING startRun');
+  });
+
+  it('keeps to the figures of its row', () => {
+    const policy: RestartPolicy = { kind: 'persistent', baseMs: 100, capMs: 300, stableAfterMs: 5000 };
+    const later = transponder({ state: 'ACTIVE', policy, attempt: 9, outageSinceMs: -10_000 });
+    expect(step(later, ended('dest_refused'), 0, 0.999_999)).toBe('BACKOFF(dest_refused) armRetry:300');
+    const stable = transponder({ state: 'ACTIVE', policy, attempt: 9, activeSinceMs: 0 });
+    expect(transition(stable, ended('dest_reset'), { nowMs: 5000, random: 0.5 }).next.attempt).toBe(1);
+    expect(transition(stable, ended('dest_reset'), { nowMs: 4999, random: 0.5 }).next.attempt).toBe(10);
   });
 
   it('leaves a busy destination at least 5 s to lose the old session', () => {
@@ -257,11 +389,13 @@ describe('policy persistent', () => {
     const first = transition(transponder({ state: 'ACTIVE', policy: persistent }), ended('dest_auth'), context).next;
     expect(step(first, ended('dest_auth'))).toBe('FAILED(dest_auth) finish');
     const between = transition(first, ended('dest_reset'), context).next;
-    expect(transition(between, ended('dest_auth'), context).next.state).toBe('STARTING');
+    const again = transition(between, { type: 'retryDue' }, context).next;
+    expect(transition(again, ended('dest_auth'), context).next.state).toBe('STARTING');
   });
 
-  it('lets no window of 30 s see more than five starts, even without jitter', () => {
-    let current = transition(transponder({ policy: persistent, sourceIsUp: false }), { type: 'sourceUp' }, ctx(0)).next;
+  it('lets no window of 30 s see more than five starts once an outage is not young any more, even without jitter', () => {
+    const busy = transponder({ policy: persistent, sourceIsUp: false, outageSinceMs: -10_000 });
+    let current = transition(busy, { type: 'sourceUp' }, ctx(0)).next;
     const startsMs = [0];
     let nowMs = 0;
     for (let n = 0; n < 40; n++) {
@@ -276,6 +410,17 @@ describe('policy persistent', () => {
     expect(Math.min(...distancesMs)).toBeGreaterThanOrEqual(30_000);
   });
 });
+
+/** Deterministic numbers in [0, 1). */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
 
 function ctx(nowMs: number) {
   return { nowMs, random: 0 };
@@ -295,6 +440,8 @@ describe('any life', () => {
       { type: 'retryDue' },
       { type: 'stopRequested' },
       { type: 'resumeRequested' },
+      { type: 'restartRequested' },
+      { type: 'sourceWaitOver' },
     ),
     fc.constantFrom(...exitClasses).map(ended),
   );
@@ -304,6 +451,8 @@ describe('any life', () => {
     { type: 'restored', as: 'waiting' },
     { type: 'restored', as: 'suspended' },
     { type: 'restored', as: 'failed' },
+    { type: 'restored', as: 'over' },
+    { type: 'resumeRequested' },
   );
   const life = fc.record({
     policy: fc.constantFrom(off, wcs, persistent),
@@ -324,16 +473,18 @@ describe('any life', () => {
     nowMs = 0;
     run = false;
     timer = false;
+    due: 'retryDue' | 'sourceWaitOver' | undefined;
     finished = 0;
     constructor(policy: RestartPolicy, outlivesSource: boolean) {
-      this.current = newTransponder(policy, outlivesSource);
+      this.current = newTransponder({ policy, outlivesSource, sourceWaitMs: 9000 });
     }
     take(taken: TransponderEvent, random: number) {
       if (taken.type === 'runEnded') {
         if (!this.run) return;
         this.run = false;
       }
-      if (taken.type === 'retryDue') {
+      if (taken.type === 'retryDue' || taken.type === 'sourceWaitOver') {
+        if (taken.type !== this.due) return;
         if (!this.timer) return;
         this.timer = false;
       }
@@ -352,9 +503,10 @@ describe('any life', () => {
         this.run = true;
       }
       must(effect.type !== 'stopRun' || this.run, 'stopped no run');
-      if (effect.type === 'armRetry') {
+      if (effect.type === 'armRetry' || effect.type === 'armSourceWait') {
         must(!this.timer, 'two timers');
         this.timer = true;
+        this.due = effect.type === 'armRetry' ? 'retryDue' : 'sourceWaitOver';
       }
       if (effect.type === 'disarm') this.timer = false;
       if (effect.type === 'finish') this.finished++;

@@ -53,7 +53,7 @@ export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions
   const app = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
-    ajv: { customOptions: { coerceTypes: true, removeAdditional: false } },
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, allowUnionTypes: true } },
     routerOptions: { ignoreTrailingSlash: true },
     frameworkErrors: (error, request, reply) => void errorAnswer(logger, nowMs)(error, request, reply),
   });

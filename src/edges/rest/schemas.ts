@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import type { RestartPolicyRequest } from '../../services/restart-policy.ts';
 
 /** Numbers and booleans may come as strings; the validator coerces them (reference/wcs-protocol.md §3). */
 
@@ -19,6 +20,25 @@ const PushOptions = Type.Object(
   { additionalProperties: true, maxProperties: 16 },
 );
 
+/** Flat, and not a union, so that the validator's sentence names the member that is wrong. */
+const RestartPolicy = Type.Unsafe<RestartPolicyRequest>({
+  description:
+    'Ours. "wcs" (as rtmp_push_restore says), "persistent" (for ever, with growing pauses), or an object with the figures: ' +
+    '{kind: "wcs", attempts, intervalMs} or {kind: "persistent", baseMs?, capMs?, stableAfterMs?}.',
+  type: ['string', 'object'],
+  pattern: '^(wcs|persistent)$',
+  required: ['kind'],
+  properties: {
+    kind: { type: 'string', enum: ['wcs', 'persistent'] },
+    attempts: { type: 'integer', minimum: 0, maximum: 1_000_000 },
+    intervalMs: { type: 'integer', minimum: 0, maximum: 86_400_000 },
+    baseMs: { type: 'integer', minimum: 100, maximum: 3_600_000 },
+    capMs: { type: 'integer', minimum: 100, maximum: 86_400_000 },
+    stableAfterMs: { type: 'integer', minimum: 0, maximum: 86_400_000 },
+  },
+  additionalProperties: false,
+});
+
 export const StartupBody = Type.Object({
   streamName: StreamName,
   rtmpUrl: RtmpUrl,
@@ -30,7 +50,7 @@ export const StartupBody = Type.Object({
   keyFrameInterval: Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000 })),
   options: Type.Optional(PushOptions),
   waitForStream: Type.Optional(Type.Boolean()),
-  restartPolicy: Type.Optional(Type.Union([Type.Literal('wcs'), Type.Literal('persistent')])),
+  restartPolicy: Type.Optional(RestartPolicy),
 });
 
 export const PushFindBody = Type.Object({
