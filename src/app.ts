@@ -170,8 +170,8 @@ async function build(
         () => false,
       ),
     bootId: thisBoot,
-    random: Math.random,
     processUsage: readProcessUsage,
+    random: Math.random,
     randomBytes,
   });
   built.push(() => transponders.close());
@@ -318,9 +318,9 @@ async function build(
     pushStatus: (mediaSessionId) => transponders.status(mediaSessionId),
     close: () => {
       state = 'stopping';
-      closing ??= closeAll();
       // First, and not awaited: rows stay wanted, so they must not see their sources end with the server.
       void transponders.close();
+      closing ??= closeAll();
       return closing;
     },
   };
