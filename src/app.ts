@@ -160,6 +160,7 @@ async function build(
       ffmpegPath,
       localAddress: config.rtmp_publisher_ip || undefined,
       preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
+      stallTimeoutMs: config.rtmp_push_stall_timeout_ms,
       clock,
       logger,
     }),

@@ -162,6 +162,11 @@ export const SECTIONS = {
       600_000,
       'if_source_returns: what was active longer ago comes back suspended. A push that ends with its stream waits this long for it.',
     ),
+    rtmp_push_stall_timeout_ms: key(
+      integer(1000, 600_000, 'ms'),
+      8000,
+      'A destination that takes nothing for so long is given up as stalled; what follows is the push’s restart policy.',
+    ),
     video_transcoder_preserve_aspect_ratio: key(
       boolean,
       true,

@@ -65,10 +65,12 @@ export interface GateSession {
 }
 
 export interface GateCounters {
-  /** Media bytes that the kernel has taken for the destination's socket: written minus what still waits in user space. */
+  /** Media bytes that have arrived at the destination's kernel, as of the last look at its connection (see `SendQueues`). */
   readonly bytesAccepted: number;
   /** What waits in user space for the destination's socket. */
   readonly backlogBytes: number;
+  /** What our kernel holds for the destination: on its way, or waiting for it to read. */
+  readonly unacceptedBytes: number;
   /** The destination's last RTMP Acknowledgement, 0 where it sends none. */
   readonly bytesAcknowledged: number;
   /** True after a video keyframe (or, without video, any audio frame) was written to the destination. */

@@ -17,6 +17,7 @@ import { secretMasker } from './redact.ts';
 import { nextAuthStep } from './rtmp-auth.ts';
 import { classOfRefusal, endOfClose, endOfError } from './run-failure.ts';
 import type { DestinationStage } from './run-failure.ts';
+import type { SendQueues, WatchedQueue } from './send-queues.ts';
 
 export interface PushSessionContext {
   readonly logger: Logger;
@@ -26,6 +27,7 @@ export interface PushSessionContext {
   readonly tlsOptions: ConnectionOptions;
   readonly allowAddress: AddressPolicy;
   readonly randomBytes: (size: number) => Buffer;
+  readonly sendQueues: SendQueues;
   /** The session is over and its sockets are gone. */
   readonly onGone: (session: PushSession) => void;
 }
@@ -66,6 +68,7 @@ export class PushSession implements GateSession {
   #isVideoExpected = false;
   #isMediaStarted = false;
   #mediaBytes = 0;
+  #queue: WatchedQueue | undefined;
   #frozen: GateCounters | undefined;
   #ending: Promise<void> | undefined;
 
@@ -127,8 +130,9 @@ export class PushSession implements GateSession {
     if (this.#frozen) return this.#frozen;
     const backlogBytes = this.#isPublishing ? (this.#destination?.socket.writableLength ?? 0) : 0;
     return {
-      bytesAccepted: Math.max(0, this.#mediaBytes - backlogBytes),
+      bytesAccepted: this.#queue?.acceptedBytes ?? 0,
       backlogBytes,
+      unacceptedBytes: this.#queue?.unacceptedBytes ?? 0,
       bytesAcknowledged: this.#destination?.client.acknowledgedBytes ?? 0,
       mediaStarted: this.#isMediaStarted,
     };
@@ -182,7 +186,7 @@ export class PushSession implements GateSession {
       },
       {
         send: reply,
-        publishing: () => isCurrent() && this.#publishing(),
+        publishing: () => isCurrent() && this.#publishing(socket),
         status: (status) => isCurrent() && this.#status(status),
         refused: (command, status) => isCurrent() && this.#refused(command, status, reconnect),
         finished: (word) => fail({ exitClass: 'dest_reset', detail: `the destination ended the stream: ${word}` }),
@@ -228,9 +232,10 @@ export class PushSession implements GateSession {
     };
   }
 
-  #publishing(): void {
+  #publishing(socket: Socket): void {
     this.#isPublishing = true;
     this.#cancelTimeout();
+    this.#queue = this.#context.sendQueues.watch(socket, () => Math.max(0, this.#mediaBytes - socket.writableLength));
     this.#options.onEvent({ type: 'publishing' });
     this.#child?.link.startPublishing();
   }
@@ -301,7 +306,8 @@ export class PushSession implements GateSession {
       sockets.push(closeSocket(this.#child.socket, CLOSE_GRACE_MS, clock));
     }
     await Promise.all(sockets);
-    this.#frozen = { ...this.counters(), backlogBytes: 0 };
+    this.#queue?.close();
+    this.#frozen = { ...this.counters(), backlogBytes: 0, unacceptedBytes: 0 };
     this.#context.onGone(this);
     logger.info({ destination: this.#options.target.redacted, ...end }, 'RTMP push ended');
     this.#options.onEvent({ type: 'ended', end });

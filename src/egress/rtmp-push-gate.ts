@@ -12,6 +12,8 @@ import type { Connect, Resolve } from './dial.ts';
 import type { GateOptions, GateSession, RtmpPushGate } from './gate.ts';
 import { PushSession } from './push-session.ts';
 import type { PushSessionContext } from './push-session.ts';
+import { SendQueues } from './send-queues.ts';
+import type { ReadTcpTables } from './send-queues.ts';
 
 export interface RtmpPushGateOptions {
   readonly logger: Logger;
@@ -23,6 +25,7 @@ export interface RtmpPushGateOptions {
   /** For `rtmps`: a CA of the operator's, for example. Certificates are always verified. */
   readonly tlsOptions?: Pick<ConnectionOptions, 'ca' | 'minVersion'> | undefined;
   readonly randomBytes?: ((size: number) => Buffer) | undefined;
+  readonly readTcpTables?: ReadTcpTables | undefined;
 }
 
 /** From accepting a child to its `connect`. */
@@ -53,6 +56,7 @@ class LoopbackGate implements RtmpPushGate {
       connect: options.connect ?? connectTcp,
       tlsOptions: options.tlsOptions ?? {},
       randomBytes: options.randomBytes ?? cryptoRandomBytes,
+      sendQueues: new SendQueues(options.clock, options.readTcpTables),
       onGone: (session) => void this.#sessions.delete(session.childApp),
     };
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));

@@ -207,11 +207,14 @@ describe('the push gate between ffmpeg and nginx-rtmp', () => {
     server.kill('SIGSTOP');
     const isBackedUp = () => made.session.counters().backlogBytes > 256 * 1024;
     while (!isBackedUp()) await new Promise((resolve) => setTimeout(resolve, 50));
+    // Twice as long as the looks at the connection are apart: the last of them has seen a destination that takes nothing.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     const before = made.session.counters();
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const after = made.session.counters();
     expect(after).toEqual(before);
     expect(after.backlogBytes).toBeLessThan(2_000_000);
+    expect(after.unacceptedBytes).toBeGreaterThan(0);
     server.kill('SIGCONT');
     while (made.session.counters().bytesAccepted === after.bytesAccepted)
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -24,6 +24,11 @@ export class ChildFeed {
     this.#tracks = tracks;
   }
 
+  /** Not taken by the child yet, as far as can be seen: a kernel's pipe holds up to 64 KiB more. */
+  get waitingBytes(): number {
+    return this.#pipe.writableLength;
+  }
+
   /** False when the pipe is full for now; `drain` of the pipe says when it is not. */
   write(unit: MediaUnit): boolean {
     const writer = (this.#writer ??= this.#begin(unit.kind === 'video' ? unit.dtsUs : unit.ptsUs));

@@ -28,6 +28,8 @@ export interface RtmpPushServices {
   /** `rtmp_publisher_ip`; undefined = the system chooses. */
   readonly localAddress?: string | undefined;
   readonly preserveAspectRatio: boolean;
+  /** `rtmp_push_stall_timeout_ms` */
+  readonly stallTimeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -38,12 +40,12 @@ const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 /** From the start to a connection that publishes. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const FIRST_UNIT_TIMEOUT_MS = 10_000;
-const STALL_TIMEOUT_MS = 8000;
-/** From the first unit to a destination that takes media; longer than connecting may take. */
-const START_TIMEOUT_MS = CONNECT_TIMEOUT_MS + STALL_TIMEOUT_MS;
-/** How often the counters are looked at: quickly until bytes flow, then at the pace of the progress report. */
+/** How often the counters are looked at: quickly until bytes flow, then so that a stall is seen soon after its time. */
 const STARTING_POLL_MS = 50;
-const ACTIVE_POLL_MS = 500;
+const ACTIVE_POLL_MS = 250;
+const REPORT_PERIOD_MS = 500;
+/** A source that gives nothing for so long is idle, and nothing can be expected at its destination. */
+const IDLE_SOURCE_US = 1_000_000;
 
 /**
  * One run of a push: a reader of the rendition, one ffmpeg that muxes, and one session of the egress gate. Begins with the
@@ -75,6 +77,7 @@ export class RtmpPushRun implements PushRun {
   #lastReportUs = 0;
   #startedAtUs = 0;
   #wasActive = false;
+  #lastUnitUs = 0;
   /** The first reason wins. */
   #end: RunEnd | undefined;
   #finished: Promise<void> | undefined;
@@ -153,6 +156,7 @@ export class RtmpPushRun implements PushRun {
 
   #unit(unit: MediaUnit): boolean {
     if (this.#end) return true;
+    this.#lastUnitUs = this.#services.clock.monotonicUs();
     if (!this.#feed) {
       // What could not be started is not tried again; its end is on the way.
       if (this.#child) return true;
@@ -207,7 +211,7 @@ export class RtmpPushRun implements PushRun {
       for (const { fps } of this.#progress.push(chunk)) this.#fps = fps;
     });
     child.input?.on('drain', () => this.#reader?.resume());
-    this.#flow = new FlowWatch(STALL_TIMEOUT_MS, clock.monotonicUs());
+    this.#flow = new FlowWatch(this.#services.stallTimeoutMs, clock.monotonicUs());
     this.#lastReportUs = clock.monotonicUs();
     this.#startedAtUs = clock.monotonicUs();
     this.#poll(STARTING_POLL_MS);
@@ -258,9 +262,13 @@ export class RtmpPushRun implements PushRun {
 
   #look(periodMs: number): void {
     if (this.#end || !this.#gate || !this.#flow) return;
-    const { bytesAccepted, backlogBytes, mediaStarted } = this.#gate.counters();
-    const nowUs = this.#services.clock.monotonicUs();
-    const isFlowing = this.#flow.isFlowing(bytesAccepted, nowUs);
+    const { bytesAccepted, bytesAcknowledged, backlogBytes, unacceptedBytes, mediaStarted } = this.#gate.counters();
+    const { clock, stallTimeoutMs } = this.#services;
+    const nowUs = clock.monotonicUs();
+    const waitingBytes =
+      backlogBytes + unacceptedBytes + (this.#feed?.waitingBytes ?? 0) + (this.#reader?.queuedBytes ?? 0);
+    const isSourceIdle = nowUs - this.#lastUnitUs > IDLE_SOURCE_US;
+    const isFlowing = this.#flow.isFlowing({ bytesAccepted, waitingBytes, isSourceIdle }, nowUs);
     if (!isFlowing && this.#isActive) {
       this.#isActive = false;
       this.#options.onEvent({ type: 'stalled' });
@@ -272,13 +280,14 @@ export class RtmpPushRun implements PushRun {
       this.#options.onEvent({ type: 'active' });
       if (periodMs !== ACTIVE_POLL_MS) this.#poll(ACTIVE_POLL_MS);
     }
-    if (!this.#wasActive && nowUs - this.#startedAtUs > START_TIMEOUT_MS * 1000) {
+    // Connecting has its own time; what is left is that of a destination that takes nothing.
+    if (!this.#wasActive && nowUs - this.#startedAtUs > (CONNECT_TIMEOUT_MS + stallTimeoutMs) * 1000) {
       const detail = this.#isPublishing ? 'the destination takes no media' : 'the publishing process does not publish';
       void this.#finish({ exitClass: 'start_timeout', detail });
       return;
     }
     const elapsedUs = nowUs - this.#lastReportUs;
-    if (elapsedUs < ACTIVE_POLL_MS * 1000) return;
+    if (elapsedUs < REPORT_PERIOD_MS * 1000) return;
     const bitrateBps = Math.round(((bytesAccepted - this.#lastBytes) * 8_000_000) / elapsedUs);
     this.#lastBytes = bytesAccepted;
     this.#lastReportUs = nowUs;
@@ -289,7 +298,8 @@ export class RtmpPushRun implements PushRun {
       framesOut: this.#framesOut,
       fps: this.#fps,
       bitrateBps,
-      backlogBytes: backlogBytes + (this.#reader?.queuedBytes ?? 0),
+      bytesAcknowledged,
+      backlogBytes: waitingBytes,
       droppedUnits: { video: droppedVideo, audio: droppedAudio },
     });
   }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AudioUnit } from '../../../src/domain/media.ts';
 import { AudioSwap } from '../../../src/outputs/rtmp-push/audio-swap.ts';
-import { FlowWatch } from '../../../src/outputs/rtmp-push/flow-watch.ts';
 import { SILENT_AAC_STEREO } from '../../../src/protocol/aac/silence.ts';
 
 const voice = Buffer.from('voice');
@@ -62,15 +61,5 @@ describe('the audio of a push', () => {
     audio.set({ mode: 'sound', soundFile: 'a.wav', loop: true });
     await settled();
     expect(heard(audio, 2)).toEqual(['voice', 'voice']);
-  });
-});
-
-describe('the flow of a push', () => {
-  it('lapses when less than 4 KiB moved within the stall timeout and returns with the next bytes', () => {
-    const flow = new FlowWatch(8000, 0);
-    expect(flow.isFlowing(100_000, 1_000_000)).toBe(true);
-    expect(flow.isFlowing(101_000, 8_900_000)).toBe(true);
-    expect(flow.isFlowing(102_000, 9_000_000)).toBe(false);
-    expect(flow.isFlowing(110_000, 9_100_000)).toBe(true);
   });
 });
