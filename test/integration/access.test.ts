@@ -81,6 +81,22 @@ describe('REST', () => {
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
   });
 
+  it('gives metrics to whom it answers, and to nobody else', async () => {
+    const metricsOf = (server: ServerProcess, credentials?: string) =>
+      fetch(`http://127.0.0.1:${server.ports['http.port']}/metrics`, {
+        headers: credentials ? { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` } : {},
+      });
+    expect((await metricsOf(guarded)).status).toBe(401);
+    expect((await metricsOf(guarded, 'operator:wrong')).status).toBe(401);
+    for (const answer of [await metricsOf(guarded, 'operator:correct horse'), await metricsOf(open)]) {
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+      const text = await answer.text();
+      expect(text).toContain('\ntransponder_store_writable 1\n');
+      expect(text).toContain('\ntransponder_transponders{state="ACTIVE"} 0\n');
+    }
+  });
+
   it('answers a preflight without credentials, with the configured headers', async () => {
     const response = await fetch(`http://127.0.0.1:${guarded.ports['http.port']}/rest-api/push/startup`, {
       method: 'OPTIONS',
