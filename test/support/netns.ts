@@ -23,10 +23,18 @@ const NAME = /^tpl(\d+)-[rc]\b/gm;
 export interface LossyNetwork {
   /** The address of this machine as the clients see it. */
   readonly hostAddress: string;
+  /** The address of the clients as this machine sees it. */
+  readonly clientAddress: string;
   /** An executable file that runs `program` with its arguments among the clients. */
   launcher(program: string): Promise<string>;
   /** The part of all UDP packets that is lost in each direction, from now on. */
   setLoss(fraction: number): Promise<void>;
+  /** Loses every TCP packet in both directions while it is on, without a word to either side. */
+  setBlackHole(isOn: boolean): Promise<void>;
+  /** The rate at which TCP goes from this machine to the clients, through a queue of 30 kB; undefined = as fast as it can. */
+  setRateToClients(bitsPerSecond: number | undefined): Promise<void>;
+  /** How much the kernel takes for a program among the clients that does not read; for connections made from now on. */
+  setReceiveBuffers(bytes: number): Promise<void>;
   /** What was lost since `setLoss`, in packets. */
   lostPackets(): Promise<{ readonly toHost: number; readonly toClients: number }>;
   /** Holds up the packets of new UDP flows between the clients and `port` of this machine, in each direction. */
@@ -107,6 +115,7 @@ export async function createLossyNetwork(): Promise<LossyNetwork> {
 
   return {
     hostAddress,
+    clientAddress: address(6),
     async launcher(program) {
       const path = join(directory, `run-${program.replaceAll('/', '-')}`);
       await writeFile(path, `#!/bin/sh\nexec ip netns exec ${clients} ${program} "$@"\n`);
@@ -120,6 +129,19 @@ export async function createLossyNetwork(): Promise<LossyNetwork> {
         const random = ['-m', 'statistic', '--mode', 'random', '--probability', String(fraction)];
         await mangle('-A', 'PREROUTING', '-i', incoming, '-p', 'udp', ...random, '-j', 'DROP');
       }
+    },
+    async setBlackHole(isOn) {
+      const all = ['-p', 'tcp', '-j', 'DROP'];
+      if (isOn) await mangle('-A', 'FORWARD', ...all);
+      else await mangle('-D', 'FORWARD', ...all);
+    },
+    async setRateToClients(bitsPerSecond) {
+      const queue = ['qdisc', bitsPerSecond === undefined ? 'del' : 'replace', 'dev', routerIn, 'root'];
+      const shape = ['tbf', 'rate', `${bitsPerSecond}bit`, 'burst', '16kb', 'limit', '30kb'];
+      await inRouter('tc', ...queue, ...(bitsPerSecond === undefined ? [] : shape));
+    },
+    async setReceiveBuffers(bytes) {
+      await run('ip', ['netns', 'exec', clients, 'sysctl', '-q', '-w', `net.ipv4.tcp_rmem=4096 ${bytes} ${bytes}`]);
     },
     lostPackets: async () => ({ toHost: await lost(routerIn), toClients: await lost(routerOut) }),
     async delayNewFlows(port, oneWayMs) {
