@@ -1,3 +1,4 @@
+import type { Logger } from '../domain/logger.ts';
 import type { RunEnd } from '../domain/transponder.ts';
 import type { DestinationCaller } from './address-policy.ts';
 
@@ -41,6 +42,8 @@ export interface GateOptions {
   readonly sendMetadata?: boolean | undefined;
   /** Who named the destination, for the address policy; undefined = other, the stricter one. */
   readonly caller?: DestinationCaller | undefined;
+  /** Carries the ids of the push and its run; undefined = the gate's own. */
+  readonly logger?: Logger | undefined;
   readonly onEvent: (event: GateEvent) => void;
 }
 

@@ -81,6 +81,10 @@ export class PushSession implements GateSession {
     this.#mask = secretMasker(options.target);
   }
 
+  get logger(): Logger {
+    return this.#options.logger ?? this.#context.logger;
+  }
+
   /** The child has named this session's app; a second one is not taken. */
   attach(socket: Socket, link: ChildLink): boolean {
     if (this.#child || this.#ending) return false;
@@ -292,7 +296,7 @@ export class PushSession implements GateSession {
   async #finish(end: RunEnd): Promise<void> {
     this.#cancelTimeout();
     this.#abort.abort();
-    const { clock, logger } = this.#context;
+    const { clock } = this.#context;
     const isOurs = end.exitClass === 'asked_stop' || end.exitClass === 'source_gone' || end.exitClass === 'crash';
     const sockets: Promise<void>[] = [];
     const { socket, client } = this.#destination ?? {};
@@ -309,7 +313,7 @@ export class PushSession implements GateSession {
     this.#queue?.close();
     this.#frozen = { ...this.counters(), backlogBytes: 0, unacceptedBytes: 0 };
     this.#context.onGone(this);
-    logger.info({ destination: this.#options.target.redacted, ...end }, 'RTMP push ended');
+    this.logger.info({ destination: this.#options.target.redacted, ...end }, 'RTMP push ended');
     this.#options.onEvent({ type: 'ended', end });
   }
 }

@@ -122,7 +122,7 @@ class LoopbackGate implements RtmpPushGate {
       try {
         link.push(bytes);
       } catch (error) {
-        logger.warn({ err: error }, 'a connection to the egress gate was cut');
+        (session?.logger ?? logger).warn({ err: error }, 'a connection to the egress gate was cut');
         failure = error instanceof Error ? error : undefined;
         socket.destroy();
       } finally {

@@ -83,7 +83,7 @@ export class Hub {
       try {
         listener(stream);
       } catch (error) {
-        this.#logger.error({ err: error, stream: stream.name }, 'a listener for streams failed');
+        this.#logger.error({ err: error, mediaSessionId: stream.id }, 'a listener for streams failed');
       }
     }
   }

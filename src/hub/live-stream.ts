@@ -62,7 +62,7 @@ export class LiveStream implements UnitSource {
     });
     this.#broadcast = new UnitBroadcast({
       tracks: { video: options.tracks.video, audio: this.#audioTrack },
-      logger: options.logger,
+      logger: options.logger.child({ mediaSessionId: options.id }),
       requestKeyframe: () => this.#keyframes.request(),
       onReaders: () => this.#readersChanged(),
     });
@@ -176,7 +176,7 @@ export class LiveStream implements UnitSource {
     try {
       ask();
     } catch (error) {
-      this.#options.logger.error({ err: error, stream: this.name }, 'the source failed to take a request');
+      this.#options.logger.error({ err: error, mediaSessionId: this.id }, 'the source failed to take a request');
     }
   }
 }

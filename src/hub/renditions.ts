@@ -4,7 +4,7 @@ import { CombinedSource, type RenditionPart } from './combined-source.ts';
 import type { LiveStream } from './live-stream.ts';
 import { isAsPublished, normaliseVideoNeed } from './plan-video.ts';
 import { SharedByKey } from './shared.ts';
-import { transcodeAudio, type TranscodedTrack, transcodeVideo } from './transcoded-track.ts';
+import { transcodeAudio, type TranscodedTrack, type TranscodeOptions, transcodeVideo } from './transcoded-track.ts';
 import type { TranscoderFactory, VideoNeed } from './transcoder.ts';
 import type { RenditionNeed, UnitSource } from './unit-source.ts';
 
@@ -53,7 +53,7 @@ export class Renditions {
         video: this.#videoPart(stream, shares, video),
         audio: this.#audioPart(stream, shares, audio),
         clock,
-        logger: logger.child({ stream: stream.name, rendition: `${video.key} ${audio.key}` }),
+        logger: logger.child({ mediaSessionId: stream.id, rendition: `${video.key} ${audio.key}` }),
       });
     });
     return { source: lease.value.broadcast, release: () => lease.release() };
@@ -61,9 +61,7 @@ export class Renditions {
 
   #videoPart(stream: LiveStream, shares: StreamShares, plan: VideoPart): RenditionPart | undefined {
     if (plan.mode !== 'transcode') return plan.mode === 'copy' ? { source: stream } : undefined;
-    const lease = shares.tracks.lease(plan.key, () =>
-      transcodeVideo({ from: stream, factory: this.#options.factory, logger: this.#options.logger }, plan.need),
-    );
+    const lease = shares.tracks.lease(plan.key, () => transcodeVideo(this.#transcodeOf(stream), plan.need));
     return { source: lease.value.source, lease };
   }
 
@@ -71,10 +69,13 @@ export class Renditions {
     const from = stream.tracks.audio;
     if (from === undefined) return undefined;
     if (plan.mode !== 'transcode') return plan.mode === 'copy' ? { source: stream } : undefined;
-    const lease = shares.tracks.lease(plan.key, () =>
-      transcodeAudio({ from: stream, factory: this.#options.factory, logger: this.#options.logger }, from, plan.to),
-    );
+    const lease = shares.tracks.lease(plan.key, () => transcodeAudio(this.#transcodeOf(stream), from, plan.to));
     return { source: lease.value.source, lease };
+  }
+
+  #transcodeOf(stream: LiveStream): TranscodeOptions {
+    const { factory, logger } = this.#options;
+    return { from: stream, factory, logger: logger.child({ mediaSessionId: stream.id }) };
   }
 
   #sharesOf(stream: LiveStream): StreamShares {

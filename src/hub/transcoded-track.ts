@@ -24,6 +24,7 @@ export interface TranscodeOptions {
 export function transcodeAudio(options: TranscodeOptions, from: AudioTrack, to: 'aac' | 'opus'): TranscodedTrack {
   const track = new Track(options, { audio: { codec: to, sampleRateHz: 48_000, channels: 2 } });
   const transcoder = options.factory.audio({
+    logger: options.logger,
     from,
     to,
     onUnit: (unit) => track.broadcast.write(unit),
@@ -45,6 +46,7 @@ export function transcodeVideo(options: TranscodeOptions, need: VideoNeed): Tran
     if (transcoder === undefined) {
       const { codec, width, height } = unit;
       transcoder = options.factory.video({
+        logger: options.logger,
         from: { codec, width, height },
         need,
         onUnit: (encoded) => track.broadcast.write(encoded),

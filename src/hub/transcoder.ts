@@ -1,3 +1,4 @@
+import type { Logger } from '../domain/logger.ts';
 import type { AudioTrack, AudioUnit, MediaUnit, VideoTrack, VideoUnit } from '../domain/media.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface Transcoder<Unit extends MediaUnit = MediaUnit> {
 }
 
 export interface AudioTranscoderOptions {
+  /** Carries the id of the stream; undefined = that of all transcoders. */
+  readonly logger?: Logger | undefined;
   readonly from: AudioTrack;
   /** 48 kHz stereo in both cases. */
   readonly to: 'aac' | 'opus';
@@ -27,6 +30,8 @@ export interface AudioTranscoderOptions {
 }
 
 export interface VideoTranscoderOptions {
+  /** Carries the id of the stream; undefined = that of all transcoders. */
+  readonly logger?: Logger | undefined;
   /** With the size of the first keyframe. A later change of size is fed to the same transcoder. */
   readonly from: VideoTrack;
   readonly need: VideoNeed;

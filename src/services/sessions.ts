@@ -100,13 +100,16 @@ export class Sessions {
     };
     if (!(await this.#letIn(session)) || this.#entries.has(sessionId)) return undefined;
     this.#entries.set(sessionId, { session, channel });
+    logger.info({ sessionId, from: 'PENDING', to: 'ESTABLISHED' }, 'a session moved');
     return session;
   }
 
-  /** The connection under the session is gone. Idempotent. */
-  close(session: ClientSession): void {
+  /** The connection under the session is gone. Idempotent. `reason` is for the log. */
+  close(session: ClientSession, reason: string): void {
     if (this.#entries.get(session.sessionId)?.session !== session) return;
     this.#entries.delete(session.sessionId);
+    const { sessionId } = session;
+    this.#options.logger.info({ sessionId, from: 'ESTABLISHED', to: 'DISCONNECTED', reason }, 'a session moved');
     this.#options.onGone(session);
   }
 

@@ -332,6 +332,7 @@ export class Streams {
     if (stream.status !== 'PENDING') return;
     this.#cancelDeadline(stream);
     stream.status = stream.published ? 'PUBLISHING' : 'PLAYING';
+    this.#logMove(stream, 'PENDING');
     this.#sendStatus(stream);
     if (stream.published) this.#announce(stream);
     else if (stream.source) this.#sendFormat(stream, stream.rendition?.size ?? stream.source);
@@ -404,12 +405,18 @@ export class Streams {
   }
 
   #reportEnd(stream: StreamRecord, end: StreamEnd): void {
+    const from = stream.status;
     stream.status = end.status;
     stream.info = end.info;
-    const { mediaSessionId, session } = stream;
-    // Not the name: players ask for RTMP URLs by name.
-    this.#options.logger.info({ mediaSessionId, sessionId: session.sessionId, ...end }, 'a stream has ended');
+    this.#logMove(stream, from);
     this.#sendStatus(stream);
+  }
+
+  /** Not with the name: players ask for RTMP URLs by name. */
+  #logMove({ mediaSessionId, session, published, status, info }: StreamRecord, from: StreamStatus): void {
+    const { sessionId } = session;
+    const kind = published ? 'publisher' : 'player';
+    this.#options.logger.info({ mediaSessionId, sessionId, kind, from, to: status, reason: info }, 'a stream moved');
   }
 
   #sendStatus(stream: StreamRecord): void {

@@ -102,7 +102,7 @@ export class TransponderActor {
     this.#row = options.row;
     this.#machine = options.machine;
     const { id, streamName, destRedacted } = options.row;
-    this.#logger = context.logger.child({ transponder: id, stream: streamName, destination: destRedacted });
+    this.#logger = context.logger.child({ transponderId: id, stream: streamName, destination: destRedacted });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.finished = promise;
     this.#finish = resolve;

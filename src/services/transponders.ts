@@ -490,11 +490,11 @@ export class TransponderService {
       const { canonical } = this.#openTarget(row, JSON.parse(row.requestJson) as StoredRequest);
       if (store.secrets.hash(canonical) === row.destHash) return true;
       logger.warn(
-        { transponder: row.id },
+        { transponderId: row.id },
         'a push is not restored: by the present configuration it would go elsewhere',
       );
     } catch (error) {
-      logger.error({ err: error, transponder: row.id }, 'a push is not restored: its destination cannot be read');
+      logger.error({ err: error, transponderId: row.id }, 'a push is not restored: its destination cannot be read');
     }
     return false;
   }

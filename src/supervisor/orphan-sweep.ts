@@ -29,9 +29,9 @@ export function sweepOrphans(suspects: readonly SuspectedOrphan[], bootId: strin
     if (verdict === 'gone') continue;
     if (verdict === 'ours' && kill(pid!)) {
       killed++;
-      logger.warn({ transponder: transponderId, pid }, 'a process of an earlier supervisor was killed');
+      logger.warn({ transponderId, pid }, 'a process of an earlier supervisor was killed');
     } else if (verdict !== 'ours') {
-      logger.info({ transponder: transponderId, pid, verdict }, 'no process of an earlier supervisor; left alone');
+      logger.info({ transponderId, pid, verdict }, 'no process of an earlier supervisor; left alone');
     }
   }
   return killed;

@@ -1,5 +1,6 @@
 import { ProtocolError } from '../domain/errors.ts';
 import type { Closable } from '../domain/life-cycle.ts';
+import type { Logger } from '../domain/logger.ts';
 import type { AudioUnit, VideoUnit } from '../domain/media.ts';
 import type {
   AudioTranscoderOptions,
@@ -24,13 +25,21 @@ export function createFfmpegTranscoders(host: TranscoderHost): TranscoderFactory
     await transcode.close(reason);
     open.delete(transcode);
   };
+  const hostFor = (logger: Logger | undefined): TranscoderHost => (logger ? { ...host, logger } : host);
   return {
     async close(reason) {
       await Promise.all([...open].map((transcode) => closeOne(transcode, reason)));
     },
-    audio({ from, to, onUnit, onEnd }: AudioTranscoderOptions): Transcoder<AudioUnit> {
+    audio({ from, to, onUnit, onEnd, logger }: AudioTranscoderOptions): Transcoder<AudioUnit> {
       try {
-        const transcode = startAudioTranscode({ host, from, to, bitrateBps: AUDIO_BITRATE_BPS[to], onUnit, onEnd });
+        const transcode = startAudioTranscode({
+          host: hostFor(logger),
+          from,
+          to,
+          bitrateBps: AUDIO_BITRATE_BPS[to],
+          onUnit,
+          onEnd,
+        });
         open.add(transcode);
         return { feed: (unit) => transcode.feed(unit), close: () => closeOne(transcode, 'released') };
       } catch (error) {
@@ -39,9 +48,9 @@ export function createFfmpegTranscoders(host: TranscoderHost): TranscoderFactory
         return { feed: () => {}, close: () => Promise.resolve() };
       }
     },
-    video({ need, onUnit, onEnd, requestKeyframe }: VideoTranscoderOptions): Transcoder<VideoUnit> {
+    video({ need, onUnit, onEnd, requestKeyframe, logger }: VideoTranscoderOptions): Transcoder<VideoUnit> {
       const transcode = startVideoTranscode({
-        host,
+        host: hostFor(logger),
         need,
         maxQueueBytes: MAX_VIDEO_QUEUE_BYTES,
         onUnit,

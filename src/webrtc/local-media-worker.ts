@@ -270,7 +270,8 @@ export class LocalMediaWorker implements MediaWorker {
     try {
       this.#listener(event);
     } catch (error) {
-      this.#options.logger.error({ error, event: event.type }, 'a listener of media events failed');
+      const mediaSessionId = 'sessionId' in event ? event.sessionId : event.streamId;
+      this.#options.logger.error({ error, mediaSessionId, event: event.type }, 'a listener of media events failed');
     }
   }
 }

@@ -131,7 +131,7 @@ export class PeerSession implements Peer, PathOwner, IceCredentials {
     this.#state = 'connected';
     this.#cancelTimer();
     this.#watchSilence(this.#surroundings.keepAliveTimeoutMs);
-    this.#surroundings.logger.debug({ peerId: this.id, protocol: this.#nominated.protocol }, 'peer connected');
+    this.#surroundings.logger.debug({ mediaSessionId: this.id, protocol: this.#nominated.protocol }, 'peer connected');
     this.#options.onConnected(this.#keys);
   }
 
@@ -153,7 +153,7 @@ export class PeerSession implements Peer, PathOwner, IceCredentials {
     this.#nominated = undefined;
     for (const path of this.#paths.splice(0)) path.release();
     this.#surroundings.forget(this);
-    this.#surroundings.logger.debug({ peerId: this.id, reason }, 'peer ended');
+    this.#surroundings.logger.debug({ mediaSessionId: this.id, reason }, 'peer ended');
     this.#options.onEnded(reason);
   }
 }

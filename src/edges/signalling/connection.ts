@@ -54,7 +54,9 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #ends: Pick<SessionChannel, 'client' | 'server' | 'origin'>;
   readonly #options: ConnectionOptions;
-  readonly #logger: Logger;
+  #logger: Logger;
+  /** Why we closed it; undefined while, and where, the client did. */
+  #closeReason: string | undefined;
   readonly #rate: RateLimit;
   readonly #reports: RateLimit;
   readonly #stopPinging: CancelTimer;
@@ -92,6 +94,7 @@ export class Connection {
   /** Closes the socket with a reason; a client that does not answer the close frame is cut off. */
   close(code = GOING_AWAY, reason = ''): void {
     if (this.#socket.readyState >= WebSocket.CLOSING) return;
+    this.#closeReason = reason === '' ? 'closed by the server' : reason;
     this.#socket.close(code, reason.slice(0, MAX_REASON_CHARS));
     this.#cancelTermination = this.#options.clock.after(CLOSE_HANDSHAKE_MS, () => this.#socket.terminate());
   }
@@ -145,7 +148,7 @@ export class Connection {
     const { sessions, version } = this.#options;
     const session = await sessions.open(channel, connection);
     if (this.#socket.readyState !== WebSocket.OPEN) {
-      if (session) sessions.close(session);
+      if (session) sessions.close(session, 'closed while it was established');
       return;
     }
     if (!session) {
@@ -153,6 +156,7 @@ export class Connection {
       return this.close(NORMAL, 'refused');
     }
     this.#state = { phase: 'established', session };
+    this.#logger = this.#logger.child({ sessionId: session.sessionId });
     this.#send({ name: 'getUserData', authToken: session.sessionId, connection });
     this.#send({ name: 'getVersion', version });
   }
@@ -161,6 +165,7 @@ export class Connection {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     if (this.#socket.bufferedAmount > this.#options.maxBufferedBytes) {
       this.#logger.warn({}, 'a client does not read; its connection is cut off');
+      this.#closeReason = 'does not read';
       return this.#socket.terminate();
     }
     this.#socket.send(encodeServerMessage(message));
@@ -170,6 +175,7 @@ export class Connection {
     const { algorithm, probes } = this.#options.keepAlive;
     if (this.#misses >= probes) {
       this.#logger.info({ misses: this.#misses }, 'a client is silent; its connection is cut off');
+      this.#closeReason = 'silent';
       return this.#socket.terminate();
     }
     this.#misses += 1;
@@ -183,7 +189,8 @@ export class Connection {
     this.#cancelTermination();
     const state = this.#state;
     this.#state = { phase: 'closed' };
-    if (state.phase === 'established') this.#options.sessions.close(state.session);
+    const reason = this.#closeReason ?? 'closed by the client';
+    if (state.phase === 'established') this.#options.sessions.close(state.session, reason);
     this.#closed.resolve();
   }
 }
