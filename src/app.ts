@@ -21,6 +21,8 @@ import { Hub } from './hub/hub.ts';
 import { Renditions } from './hub/renditions.ts';
 import { WebrtcPublishers } from './inputs/webrtc-publisher.ts';
 import { Metrics } from './observability/metrics.ts';
+import type { OutBufferSettings } from './outputs/rtmp-push/out-buffer.ts';
+import { LARGE_BOUNDS, USUAL_BOUNDS } from './outputs/rtmp-push/push-bounds.ts';
 import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
 import { Snapshots } from './outputs/snapshots.ts';
 import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
@@ -161,6 +163,8 @@ async function build(
       localAddress: config.rtmp_publisher_ip || undefined,
       preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
       stallTimeoutMs: config.rtmp_push_stall_timeout_ms,
+      bounds: config['rtmp.server_buffer_enabled'] ? LARGE_BOUNDS : USUAL_BOUNDS,
+      outBuffer: config.rtmp_out_buffer_enabled ? outBufferSettings(config) : undefined,
       clock,
       logger,
     }),
@@ -324,6 +328,15 @@ async function build(
       closing ??= closeAll();
       return closing;
     },
+  };
+}
+
+function outBufferSettings(config: Config): OutBufferSettings {
+  return {
+    initialSizeMs: config.rtmp_out_buffer_initial_size,
+    startSizeMs: config.rtmp_out_buffer_start_size,
+    pollingTimeMs: config.rtmp_out_buffer_polling_time,
+    maxBufferings: config.rtmp_out_buffer_max_bufferings_allowed,
   };
 }
 

@@ -38,6 +38,8 @@ export interface GateOptions {
   readonly localAddress?: string | undefined;
   /** From dialling to NetStream.Publish.Start. */
   readonly connectTimeoutMs: number;
+  /** What may wait in user space before the child is held back, so that a stall shows upstream within a moment. */
+  readonly maxBacklogBytes: number;
   /** Pass `@setDataFrame onMetaData` on (`rtmp_transponder_send_metadata`); undefined = no. */
   readonly sendMetadata?: boolean | undefined;
   /** Who named the destination, for the address policy; undefined = other, the stricter one. */

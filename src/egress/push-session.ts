@@ -32,8 +32,6 @@ export interface PushSessionContext {
   readonly onGone: (session: PushSession) => void;
 }
 
-/** What waits in user space before the child is held back, so that a stall shows upstream within a moment. */
-const MAX_BACKLOG_BYTES = 256 * 1024;
 /** Answers (pongs, acknowledgements) that a destination leaves unread; one that asks on is only after our memory. */
 const MAX_UNREAD_REPLY_BYTES = 256 * 1024;
 /** Remarks of the destination that are passed on; a server in good order makes one or two. */
@@ -116,7 +114,7 @@ export class PushSession implements GateSession {
     const bytes = destination.client.forward(message);
     destination.socket.write(bytes);
     this.#mediaBytes += bytes.length;
-    if (destination.socket.writableLength > MAX_BACKLOG_BYTES) this.#child?.socket.pause();
+    if (destination.socket.writableLength > this.#options.maxBacklogBytes) this.#child?.socket.pause();
   }
 
   childFinished(): void {

@@ -60,6 +60,9 @@ export type RunEvent =
       readonly fps?: number | undefined;
       readonly bitrateBps?: number | undefined;
       readonly backlogBytes: number;
+      /** Media time in the outgoing buffer, and how often it has gathered; undefined without one. */
+      readonly bufferedMs?: number | undefined;
+      readonly bufferings?: number | undefined;
       /** By the destination's own word; 0 where it says nothing. */
       readonly bytesAcknowledged?: number | undefined;
       /** Given up since the run began, because the run was slow. */

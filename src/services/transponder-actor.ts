@@ -67,7 +67,14 @@ interface CurrentRun {
 
 type RunFigures = Pick<
   PushStatus,
-  'bitrateBps' | 'fps' | 'bytesOut' | 'bytesAcknowledged' | 'backlogBytes' | 'droppedUnits'
+  | 'bitrateBps'
+  | 'fps'
+  | 'bytesOut'
+  | 'bytesAcknowledged'
+  | 'backlogBytes'
+  | 'bufferedMs'
+  | 'bufferings'
+  | 'droppedUnits'
 >;
 
 interface Timer {
@@ -130,6 +137,8 @@ export class TransponderActor {
       bytesOut: figures?.bytesOut,
       bytesAcknowledged: figures?.bytesAcknowledged,
       backlogBytes: figures?.backlogBytes,
+      bufferedMs: figures?.bufferedMs,
+      bufferings: figures?.bufferings,
       droppedUnits: figures?.droppedUnits,
       uptimeMs: activeSinceUs === undefined ? undefined : Math.round((nowUs - activeSinceUs) / 1000),
       cpuMs: usage?.cpuMs,
@@ -390,7 +399,9 @@ export class TransponderActor {
         this.#observeUsage(current);
         current.progress = { nonce, bytesOut, framesOut, bytesAcknowledged, ...current.usage };
         this.#context.totals.bytesOut += Math.max(0, bytesOut - (current.figures?.bytesOut ?? 0));
-        current.figures = { bitrateBps, fps, bytesOut, bytesAcknowledged, backlogBytes, droppedUnits };
+        const { bufferedMs, bufferings } = event;
+        const waiting = { backlogBytes, bufferedMs, bufferings, droppedUnits };
+        current.figures = { bitrateBps, fps, bytesOut, bytesAcknowledged, ...waiting };
         const change = current.health.observe(event.backlogBytes, clock.monotonicUs());
         return change && this.dispatch({ type: change });
       }

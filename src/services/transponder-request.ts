@@ -75,6 +75,9 @@ export interface PushStatus {
   readonly maxRssBytes: number | undefined;
   /** Waits for the destination, or for its ffmpeg. */
   readonly backlogBytes: number | undefined;
+  /** Media time in the outgoing buffer, and how often it has gathered; undefined without one. */
+  readonly bufferedMs: number | undefined;
+  readonly bufferings: number | undefined;
   /** Given up by the present run's reader because it was slow. */
   readonly droppedUnits: { readonly video: number; readonly audio: number } | undefined;
   readonly restartsTotal: number;

@@ -46,6 +46,8 @@ export interface LiveFigures {
   readonly bitrateBps?: number | undefined;
   readonly fps?: number | undefined;
   readonly backlogBytes?: number | undefined;
+  readonly bufferedMs?: number | undefined;
+  readonly bufferings?: number | undefined;
   readonly bytesAccepted?: number | undefined;
   readonly bytesAcknowledged?: number | undefined;
   readonly uptimeMs?: number | undefined;
@@ -76,8 +78,8 @@ export interface RunView {
 
 /** With its history, newest first. */
 export interface TransponderDetail extends TransponderView {
-  readonly runs: readonly RunView[];
-  readonly events: readonly StoredEvent[];
+  readonly runs: RunView[];
+  readonly events: StoredEvent[];
 }
 
 /** `status` where the transponder lives. */
@@ -108,12 +110,14 @@ export function transponderView(row: TransponderRow, status: PushStatus | undefi
 }
 
 function liveFigures(status: PushStatus): LiveFigures {
-  const { bitrateBps, fps, backlogBytes, bytesOut, bytesAcknowledged, uptimeMs, cpuMs, maxRssBytes, droppedUnits } =
-    status;
+  const { bitrateBps, fps, backlogBytes, bufferedMs, bufferings, bytesOut, bytesAcknowledged } = status;
+  const { uptimeMs, cpuMs, maxRssBytes, droppedUnits } = status;
   return {
     bitrateBps,
     fps,
     backlogBytes,
+    bufferedMs,
+    bufferings,
     bytesAccepted: bytesOut,
     bytesAcknowledged,
     uptimeMs,

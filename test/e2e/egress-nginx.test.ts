@@ -74,7 +74,15 @@ async function push(
   cleanups.push(() => gate.close());
   const target = parseRtmpTarget({ rtmpUrl, streamName: 'stream1', fullUrl: more.fullUrl ?? false, prefix: 'rtmp_' });
   const made = new Push(
-    (onEvent) => gate.admit({ target, flashVersion: 'LNX 76.219.189.0', connectTimeoutMs: 5000, onEvent, ...more }),
+    (onEvent) =>
+      gate.admit({
+        target,
+        flashVersion: 'LNX 76.219.189.0',
+        connectTimeoutMs: 5000,
+        maxBacklogBytes: 256 * 1024,
+        onEvent,
+        ...more,
+      }),
     inputs,
   );
   cleanups.push(async () => {

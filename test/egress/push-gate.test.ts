@@ -51,6 +51,7 @@ async function start(rtmpUrl: string, { gate: gateOptions, fullUrl = false, ...m
     target: parseRtmpTarget({ rtmpUrl, streamName: 'secretkey', fullUrl, prefix: '' }),
     flashVersion: 'LNX 1',
     connectTimeoutMs: 5000,
+    maxBacklogBytes: 256 * 1024,
     onEvent: (event) => {
       events.push(event);
       emitter.emit('event');

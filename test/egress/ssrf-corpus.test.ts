@@ -71,6 +71,7 @@ async function startGate({ resolve = resolveAsTheSystem, ...policy }: Policy = {
       target,
       flashVersion: '',
       connectTimeoutMs: 5000,
+      maxBacklogBytes: 1 << 20,
       caller,
       onEvent: (event) => event.type === 'ended' && end(event.end),
     });

@@ -5,8 +5,6 @@ import { MatroskaWriter, type MatroskaTrack } from '../../protocol/matroska/writ
 
 const VIDEO_TRACK = 1;
 const AUDIO_TRACK = 2;
-/** What may wait in the pipe before the reader is told to queue: about a second of a 2 Mbit/s stream. */
-const MAX_PIPE_BYTES = 256 * 1024;
 
 export interface FedTracks {
   readonly video?: VideoTrack | undefined;
@@ -17,11 +15,14 @@ export interface FedTracks {
 export class ChildFeed {
   readonly #pipe: Writable;
   readonly #tracks: FedTracks;
+  readonly #maxPipeBytes: number;
   #writer: MatroskaWriter | undefined;
 
-  constructor(pipe: Writable, tracks: FedTracks) {
+  /** `maxPipeBytes` may wait in user space before `write` says so. */
+  constructor(pipe: Writable, tracks: FedTracks, maxPipeBytes: number) {
     this.#pipe = pipe;
     this.#tracks = tracks;
+    this.#maxPipeBytes = maxPipeBytes;
   }
 
   /** Not taken by the child yet, as far as can be seen: a kernel's pipe holds up to 64 KiB more. */
@@ -38,7 +39,7 @@ export class ChildFeed {
     this.#pipe.write(writer.blockHead(track, unit.ptsUs, isKeyframe, unit.data.length));
     this.#pipe.write(unit.data);
     this.#pipe.uncork();
-    return this.#pipe.writableLength < MAX_PIPE_BYTES;
+    return this.#pipe.writableLength < this.#maxPipeBytes;
   }
 
   #begin(baseUs: number): MatroskaWriter {

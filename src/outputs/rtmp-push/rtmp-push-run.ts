@@ -17,6 +17,8 @@ import type { PushRun, PushRunOptions } from '../push-run.ts';
 import { AudioSwap, type LoadSound } from './audio-swap.ts';
 import { ChildFeed } from './child-feed.ts';
 import { FlowWatch } from './flow-watch.ts';
+import { OutBuffer, type OutBufferSettings } from './out-buffer.ts';
+import type { PushBounds } from './push-bounds.ts';
 
 /** What every push needs from its surroundings. */
 export interface RtmpPushServices {
@@ -30,17 +32,17 @@ export interface RtmpPushServices {
   readonly preserveAspectRatio: boolean;
   /** `rtmp_push_stall_timeout_ms` */
   readonly stallTimeoutMs: number;
+  readonly bounds: PushBounds;
+  /** Undefined where `rtmp_out_buffer_enabled` is off. */
+  readonly outBuffer?: OutBufferSettings | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export const DEFAULT_FLASH_VERSION = 'FMLE/3.0 (compatible; Transponder)';
 
-const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 /** From the start to a connection that publishes. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Of the nonce, which is a secret as a whole: enough to find the row of the run by. */
-const RUN_ID_CHARS = 8;
 const FIRST_UNIT_TIMEOUT_MS = 10_000;
 /** How often the counters are looked at: quickly until bytes flow, then so that a stall is seen soon after its time. */
 const STARTING_POLL_MS = 50;
@@ -67,6 +69,7 @@ export class RtmpPushRun implements PushRun {
   #gate: GateSession | undefined;
   #child: Child | undefined;
   #feed: ChildFeed | undefined;
+  #buffer: OutBuffer | undefined;
   #gateEnd: RunEnd | undefined;
   #hasVideo = false;
   #cancelTimer: CancelTimer | undefined;
@@ -89,8 +92,7 @@ export class RtmpPushRun implements PushRun {
     this.#services = services;
     this.#silentVideo = silentVideo;
     this.#options = options;
-    const { id: transponderId, attempt, nonce } = options;
-    this.#logger = services.logger.child({ transponderId, runId: nonce.slice(0, RUN_ID_CHARS), attempt });
+    this.#logger = services.logger.child({ transponderId: options.id, attempt: options.attempt });
     this.#swap = new AudioSwap(services.loadSound, (error) =>
       this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
     );
@@ -109,7 +111,7 @@ export class RtmpPushRun implements PushRun {
 
   #start(): void {
     if (this.#end) return;
-    const { hub, renditions, clock, preserveAspectRatio } = this.#services;
+    const { bounds, hub, renditions, clock, preserveAspectRatio } = this.#services;
     const { streamName, params, id } = this.#options;
     const stream = hub.find(streamName);
     if (!stream) {
@@ -132,7 +134,7 @@ export class RtmpPushRun implements PushRun {
     this.#reader = this.#lease.source.addReader({
       label: `push ${id}`,
       fromCachedGop: true,
-      maxQueueBytes: MAX_QUEUE_BYTES,
+      maxQueueBytes: bounds.maxQueueBytes,
       onUnit: (unit) => this.#unit(unit),
       // A rendition also ends when its transcoder has given up; that is no end of the stream.
       onEnd: (reason) => void this.#finish({ exitClass: stream.hasEnded ? 'source_gone' : 'crash', detail: reason }),
@@ -147,7 +149,7 @@ export class RtmpPushRun implements PushRun {
       fromCachedGop: false,
       video: 'decode',
       audio: false,
-      maxQueueBytes: MAX_QUEUE_BYTES,
+      maxQueueBytes: this.#services.bounds.maxQueueBytes,
       onUnit: () => {
         this.#silentVideo.delete(stream);
         void this.#finish({ exitClass: 'replan', detail: 'the stream has a picture now' });
@@ -171,13 +173,34 @@ export class RtmpPushRun implements PushRun {
       const feed = this.#spawn();
       if (!feed) return true;
       this.#feed = feed;
+      this.#buffer = this.#createBuffer();
     }
+    return this.#buffer ? this.#buffer.push(unit) : this.#write(unit);
+  }
+
+  #createBuffer(): OutBuffer | undefined {
+    const { outBuffer, bounds, clock } = this.#services;
+    if (!outBuffer) return undefined;
+    return new OutBuffer({
+      ...outBuffer,
+      clock,
+      maxBytes: bounds.maxQueueBytes,
+      release: (unit) => this.#write(unit),
+    });
+  }
+
+  #write(unit: MediaUnit): boolean {
     if (unit.kind === 'video') this.#framesOut++;
-    return this.#feed.write(unit.kind === 'audio' ? this.#swap.apply(unit) : unit);
+    return this.#feed!.write(unit.kind === 'audio' ? this.#swap.apply(unit) : unit);
+  }
+
+  #drained(): void {
+    this.#buffer?.resume();
+    this.#reader?.resume();
   }
 
   #spawn(): ChildFeed | undefined {
-    const { gate, ffmpegPath, clock, localAddress } = this.#services;
+    const { bounds, gate, ffmpegPath, clock, localAddress } = this.#services;
     const { target, params, nonce, caller, onEvent } = this.#options;
     const flashVersion = params.rtmpFlashVersion || DEFAULT_FLASH_VERSION;
     this.#gate = gate.admit({
@@ -187,7 +210,7 @@ export class RtmpPushRun implements PushRun {
       caller,
       sendMetadata: params.sendMetadata,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      logger: this.#logger,
+      maxBacklogBytes: bounds.maxBacklogBytes,
       onEvent: (event) => this.#gateEvent(event),
     });
     const tracks = this.#lease!.source.tracks;
@@ -214,7 +237,7 @@ export class RtmpPushRun implements PushRun {
     child.outputs.get(1)?.on('data', (chunk: Buffer) => {
       for (const { fps } of this.#progress.push(chunk)) this.#fps = fps;
     });
-    child.input?.on('drain', () => this.#reader?.resume());
+    child.input?.on('drain', () => this.#drained());
     this.#flow = new FlowWatch(this.#services.stallTimeoutMs, clock.monotonicUs());
     this.#lastReportUs = clock.monotonicUs();
     this.#startedAtUs = clock.monotonicUs();
@@ -226,7 +249,8 @@ export class RtmpPushRun implements PushRun {
       startTicks: child.startTicks ?? 0,
       argvRedacted: [ffmpegPath, ...args].join(' '),
     });
-    return new ChildFeed(child.input, { video: this.#hasVideo ? tracks.video : undefined, audio: tracks.audio });
+    const fed = { video: this.#hasVideo ? tracks.video : undefined, audio: tracks.audio };
+    return new ChildFeed(child.input, fed, bounds.maxPipeBytes);
   }
 
   #gateEvent(event: GateEvent): void {
@@ -271,7 +295,7 @@ export class RtmpPushRun implements PushRun {
     const nowUs = clock.monotonicUs();
     const waitingBytes =
       backlogBytes + unacceptedBytes + (this.#feed?.waitingBytes ?? 0) + (this.#reader?.queuedBytes ?? 0);
-    const isSourceIdle = nowUs - this.#lastUnitUs > IDLE_SOURCE_US;
+    const isSourceIdle = nowUs - this.#lastUnitUs > IDLE_SOURCE_US || this.#buffer?.isGathering === true;
     const isFlowing = this.#flow.isFlowing({ bytesAccepted, waitingBytes, isSourceIdle }, nowUs);
     if (!isFlowing && this.#isActive) {
       this.#isActive = false;
@@ -304,6 +328,8 @@ export class RtmpPushRun implements PushRun {
       bitrateBps,
       bytesAcknowledged,
       backlogBytes: waitingBytes,
+      bufferedMs: this.#buffer?.bufferedMs,
+      bufferings: this.#buffer?.bufferings,
       droppedUnits: { video: droppedVideo, audio: droppedAudio },
     });
   }
@@ -326,6 +352,7 @@ export class RtmpPushRun implements PushRun {
   async #close(): Promise<void> {
     this.#cancelTimer?.();
     this.#reader?.close();
+    this.#buffer?.close();
     this.#pictureWatch?.close();
     this.#lease?.release();
     // The child ends the stream in order when its input ends; the gate then has said goodbye to the destination.

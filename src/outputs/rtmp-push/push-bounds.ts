@@ -1,0 +1,26 @@
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** What may wait for a slow destination at each place. Beyond it the place before waits, and the first one drops whole pictures. */
+export interface PushBounds {
+  /** In the reader of the stream: when it is full, video is dropped up to the next keyframe. Never less than one big frame. */
+  readonly maxQueueBytes: number;
+  /** In user space for the child's input pipe. */
+  readonly maxPipeBytes: number;
+  /** In user space for the destination's socket. */
+  readonly maxBacklogBytes: number;
+}
+
+/** About a second of a 2 Mbit/s stream in the pipe and at the socket, so that a slow destination shows upstream soon. */
+export const USUAL_BOUNDS: PushBounds = {
+  maxQueueBytes: 8 * MIB,
+  maxPipeBytes: 256 * KIB,
+  maxBacklogBytes: 256 * KIB,
+};
+
+/** `rtmp.server_buffer_enabled`: for FullHD and more, whose keyframes fill the usual ones (WCS documentation, "Known issues", 4). */
+export const LARGE_BOUNDS: PushBounds = {
+  maxQueueBytes: 64 * MIB,
+  maxPipeBytes: 4 * MIB,
+  maxBacklogBytes: 4 * MIB,
+};
