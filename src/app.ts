@@ -267,7 +267,7 @@ async function build(
       },
     },
     logger,
-    nowMs: () => clock.nowMs(),
+    clock,
   });
   built.push(() => rest.close());
   await rest.ready();

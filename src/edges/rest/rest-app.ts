@@ -2,10 +2,14 @@ import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../domain/clock.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
 import type { TransponderService } from '../../services/transponders.ts';
 import { JSON_CONTENT_TYPE } from './answers.ts';
+import { API_DOCS_POLICY, apiDocsPage } from './api-docs.ts';
+import { eventRoutes } from './api-events.ts';
+import { apiRoutes } from './api-routes.ts';
 import { requireBasicAuth } from './basic-auth.ts';
 import type { RestCredentials } from './basic-auth.ts';
 import { connectionRoutes } from './connection-routes.ts';
@@ -21,6 +25,7 @@ import { pushRoutes } from './push-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
 const PREFIX = '/rest-api';
+const API_PREFIX = '/api';
 const BODY_LIMIT_BYTES = 1024 * 1024;
 
 export interface RestConfig {
@@ -42,14 +47,15 @@ export interface RestAppOptions {
   readonly services: RestServices;
   readonly config: RestConfig;
   readonly logger: Logger;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
 }
 
 /**
- * The REST interface of WCS under /rest-api, its OpenAPI description, /metrics, and /health. The app listens nowhere: the composition
- * root does that, and closes it; tests inject.
+ * The REST interface of WCS under /rest-api with the OpenAPI description of all, our own under /api with its page, /metrics, and
+ * /health. The app listens nowhere: the composition root does that, and closes it; tests inject.
  */
-export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions): FastifyInstance {
+export function buildRestApp({ services, config, logger, clock }: RestAppOptions): FastifyInstance {
+  const nowMs = () => clock.nowMs();
   const app = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
@@ -73,20 +79,28 @@ export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions
   app.register(
     async (rest) => {
       if (config.credentials) await requireBasicAuth(rest, config.credentials);
-      rest.addHook('preValidation', async (request) => {
-        request.body ??= {};
-      });
-      rest.addHook('onSend', async (_request, reply) => {
-        if (String(reply.getHeader('content-type')).startsWith('application/json')) {
-          reply.header('content-type', JSON_CONTENT_TYPE);
-        }
-      });
+      answerAsWcs(rest);
       rest.register(pushRoutes, { prefix: '/push', transponders: services.transponders });
       rest.register(streamRoutes, { prefix: '/stream', streams: services.streams, snapshots: services.snapshots });
       rest.register(connectionRoutes, { prefix: '/connection', sessions: services.sessions });
       rest.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
     },
     { prefix: PREFIX },
+  );
+  app.register(
+    async (api) => {
+      if (config.credentials) await requireBasicAuth(api, config.credentials);
+      answerAsWcs(api);
+      api.register(apiRoutes, { transponders: services.transponders });
+      api.register(eventRoutes, { transponders: services.transponders, clock, logger });
+      api.get('/docs', { schema: { hide: true } }, (_, reply) =>
+        reply
+          .header('content-type', 'text/html; charset=utf-8')
+          .header('content-security-policy', API_DOCS_POLICY)
+          .send(apiDocsPage(app.swagger())),
+      );
+    },
+    { prefix: API_PREFIX },
   );
   app.register(async (guarded) => {
     if (config.credentials) await requireBasicAuth(guarded, config.credentials);
@@ -98,6 +112,18 @@ export function buildRestApp({ services, config, logger, nowMs }: RestAppOptions
     return reply.code(ready ? 200 : 503).send({ state, ports });
   });
   return app;
+}
+
+/** An absent body is an empty one, and JSON says its character set as WCS does. */
+function answerAsWcs(app: FastifyInstance): void {
+  app.addHook('preValidation', async (request) => {
+    request.body ??= {};
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (String(reply.getHeader('content-type')).startsWith('application/json')) {
+      reply.header('content-type', JSON_CONTENT_TYPE);
+    }
+  });
 }
 
 /** Path → methods, so that a known path with another method is 405 and not 404. */
@@ -118,10 +144,21 @@ function answerUnknown(
   nowMs: number,
 ): FastifyReply {
   const path = pathOf(request.url);
-  const allowed = methods.get(path.length > 1 ? path.replace(/\/$/, '') : path);
+  const allowed = methodsOf(methods, path.length > 1 ? path.replace(/\/$/, '') : path);
   if (!allowed) return sendError(reply, 404, `there is no ${path}`, request.url, nowMs);
   reply.header('allow', [...allowed].join(', '));
   return sendError(reply, 405, `${request.method} is not possible on ${path}`, request.url, nowMs);
+}
+
+/** A part of a route that begins with a colon stands for any one part of the path. */
+function methodsOf(methods: ReadonlyMap<string, ReadonlySet<string>>, path: string): ReadonlySet<string> | undefined {
+  const parts = path.split('/');
+  for (const [route, names] of methods) {
+    const wanted = route.split('/');
+    if (wanted.length !== parts.length) continue;
+    if (wanted.every((part, n) => part === parts[n] || part.startsWith(':'))) return names;
+  }
+  return undefined;
 }
 
 /** Every answer under /rest-api carries the headers; a preflight is answered at once, before any authentication. */

@@ -26,7 +26,7 @@ describe('errors', () => {
       path: '/rest-api/push/mute',
       error: 'Not Found',
       message,
-      timestamp: 1_700_000_000_000,
+      timestamp: 1_800_000_000_000,
       status: 404,
     });
   });
@@ -197,6 +197,8 @@ describe('/rest-api/openapi.json', () => {
     const { paths } = answer.json();
     expect(Object.keys(paths).sort()).toEqual(
       [
+        '/api/events',
+        ...['', '/{id}', '/{id}/restart', '/{id}/resume', '/{id}/stop'].map((path) => `/api/transponders${path}`),
         ...['find', 'find_all', 'terminate'].map((name) => `/rest-api/connection/${name}`),
         ...['find', 'find_all', 'mute', 'sound_off', 'sound_on', 'startup', 'terminate', 'unmute'].map(
           (name) => `/rest-api/push/${name}`,

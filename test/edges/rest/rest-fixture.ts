@@ -74,7 +74,7 @@ export function restFixture(
       ...config,
     },
     logger,
-    nowMs: () => 1_700_000_000_000,
+    clock: transponders.clock,
   });
   return {
     ...transponders,
