@@ -26,6 +26,10 @@ export interface Transponder {
   /** Monotonic; the first end of a run since the budget was last full. */
   readonly outageSinceMs: number | undefined;
   readonly authRejections: number;
+  /** The destination has accepted the present run, or the last one where there is none. */
+  readonly hasPublished: boolean;
+  /** Runs that the destination accepted and that ended before the budget was full again. */
+  readonly briefPublications: number;
   /** Monotonic times of the last crashes. */
   readonly crashesMs: readonly number[];
   /** Monotonic; set while ACTIVE. */
@@ -104,6 +108,8 @@ export function newTransponder({ desired = 'run', hasStarted = false, ...given }
     sourceIsUp: false,
     attempt: 0,
     quickTries: 0,
+    hasPublished: false,
+    briefPublications: 0,
     outageSinceMs: undefined,
     authRejections: 0,
     crashesMs: [],
@@ -170,8 +176,9 @@ export function transition(current: Transponder, event: TransponderEvent, contex
     case 'sourceDown':
       return sourceDown(current, context);
     case 'spawned':
-    case 'publishing':
       return unchanged(current);
+    case 'publishing':
+      return current.state === 'STARTING' ? unchanged({ ...current, hasPublished: true }) : unchanged(current);
     case 'active':
       return current.state === 'STARTING' ? becomeActive(current, context) : unchanged(current);
     case 'degraded':
@@ -231,7 +238,8 @@ function runEnded(current: Transponder, end: RunEnd, context: TransitionContext)
   const outageSinceMs = settled.outageSinceMs ?? nowMs;
   const authRejections = exitClass === 'dest_auth' ? settled.authRejections + 1 : 0;
   const crashesMs = exitClass === 'crash' ? withCrash(settled.crashesMs, nowMs) : settled.crashesMs;
-  const history = { ...settled, outageSinceMs, authRejections, crashesMs };
+  const briefPublications = settled.briefPublications + (settled.hasPublished ? 1 : 0);
+  const history = { ...settled, outageSinceMs, authRejections, crashesMs, briefPublications };
   const decision = decideRetry(settled.policy, exitClass, history, nowMs, context.random);
   if (!decision.retry) return finish(history, 'FAILED', decision.reason);
   const next = decision.counted ? spendTry(history, decision.quick) : settled;
@@ -284,7 +292,7 @@ function startOrWait(current: Transponder, context: TransitionContext): Transiti
 }
 
 function start(current: Transponder, { nowMs }: TransitionContext): Transition {
-  const next = { ...current, startsMs: withStart(current.startsMs, nowMs), hasStarted: true };
+  const next = { ...current, startsMs: withStart(current.startsMs, nowMs), hasStarted: true, hasPublished: false };
   return to(next, 'STARTING', undefined, { type: 'startRun' });
 }
 
@@ -324,7 +332,7 @@ function settleBudget(current: Transponder, nowMs: number): Transponder {
 }
 
 function withFullBudget(current: Transponder): Transponder {
-  return { ...current, attempt: 0, quickTries: 0, outageSinceMs: undefined, authRejections: 0 };
+  return { ...current, attempt: 0, quickTries: 0, briefPublications: 0, outageSinceMs: undefined, authRejections: 0 };
 }
 
 function to(

@@ -48,6 +48,12 @@ const MAX_AUTH_REJECTIONS = 2;
 /** A program that crashes again and again on the same stream will go on doing so. */
 const MAX_CRASHES = 3;
 const CRASH_WINDOW_MS = 600_000;
+/**
+ * A destination that accepts and then drops is not to see a storm of short publications, each of which may be a video of its
+ * own there. The pause after the second one in a row, doubled with each further one: at most eight in five minutes.
+ */
+const BRIEF_PUBLICATION_PAUSE_MS = 4000;
+const MAX_BRIEF_PUBLICATION_PAUSE_MS = 90_000;
 /** Restart intensity guard: this many starts in this time, whatever their reasons. */
 const MAX_STARTS = 5;
 const STARTS_WINDOW_MS = 30_000;
@@ -59,6 +65,7 @@ type Retry = 'retryable' | 'permanent' | 'not_counted';
  * | ------------------------------------------------------------------- | ------------------------------------------------- |
  * | dest_refused, _unreachable, _dns, _timeout, _reset, killed          | a try; persistent tries quickly in the first 10 s |
  * | stalled                                                             | the same, persistent without a pause at first     |
+ * | any of them, when the destination had accepted the run              | persistent waits 4 s the second time, then twice that |
  * | dest_busy                                                           | a try, persistent waits at least 5 s              |
  * | dest_auth                                                           | a try; persistent gives up after two in a row     |
  * | crash                                                               | a try; persistent gives up after 3 in 10 minutes  |
@@ -111,6 +118,10 @@ export interface RetryHistory {
   readonly quickTries: number;
   /** The first end of a run since the budget was last full, this end included. */
   readonly outageSinceMs: number;
+  /** Whether the destination had accepted the run that ended. */
+  readonly hasPublished: boolean;
+  /** Accepted runs that did not last, since the budget was last full; this one included. */
+  readonly briefPublications: number;
   /** Consecutive runs that ended with `dest_auth`, this one included. */
   readonly authRejections: number;
   /** The last runs that ended with `crash`, this one included, oldest first. */
@@ -154,8 +165,16 @@ export function decideRetry(
   if (exitClass === 'crash' && crashes.length >= MAX_CRASHES) return { retry: false, reason: `repeated: ${exitClass}` };
   const quick = QUICK_CLASSES.has(exitClass) && nowMs - history.outageSinceMs < QUICK_PHASE_MS;
   const pauseMs = backOffMs(policy, exitClass, history, quick, random);
-  const leastMs = Math.max(exitClass === 'dest_busy' ? BUSY_MIN_DELAY_MS : 0, quick ? 0 : guardMs);
+  const busyMs = exitClass === 'dest_busy' ? BUSY_MIN_DELAY_MS : 0;
+  const leastMs = Math.max(busyMs, briefPublicationPauseMs(history), quick ? 0 : guardMs);
   return { retry: true, counted: true, quick, delayMs: Math.round(Math.max(pauseMs, leastMs)) };
+}
+
+/** A try that was not accepted is none of the destination's publications, and is followed as quickly as any. */
+function briefPublicationPauseMs({ hasPublished, briefPublications }: RetryHistory): number {
+  if (!hasPublished || briefPublications < 2) return 0;
+  const pauseMs = BRIEF_PUBLICATION_PAUSE_MS * 2 ** Math.min(briefPublications - 2, MAX_EXPONENT);
+  return Math.min(MAX_BRIEF_PUBLICATION_PAUSE_MS, pauseMs);
 }
 
 /** Full jitter: all of the pause is random, so that many pushes to one destination do not come back in step. */
