@@ -6,6 +6,8 @@ export interface VideoTranscodePipeline {
   readonly fps?: number | undefined;
   /** Frames between keyframes; absent: a keyframe every two seconds of media. */
   readonly keyFrameIntervalFrames?: number | undefined;
+  /** Output begins with a keyframe at this time of the input; what comes before it is only decoded. Absent: with the input. */
+  readonly resumeAtMs?: number | undefined;
 }
 
 /** About 1.8 Mb/s for 720p at 30 frames a second, in proportion to pixels per second. */
@@ -29,23 +31,26 @@ export function videoBitrateBps(widthPx: number, heightPx: number, fps = ASSUMED
 
 /** Matroska (H.264 or VP8) on stdin → constrained baseline H.264 as FLV on stdout (reference/ffmpeg.md §9 C). */
 export function videoTranscodeArguments(pipeline: VideoTranscodePipeline): readonly string[] {
-  const { widthPx, heightPx, fps, keyFrameIntervalFrames } = pipeline;
+  const { widthPx, heightPx, fps, keyFrameIntervalFrames, resumeAtMs } = pipeline;
+  const resumeSeconds = resumeAtMs === undefined ? undefined : (resumeAtMs / 1000).toFixed(3);
   const bitrate = String(videoBitrateBps(widthPx, heightPx, fps));
   const size = `${widthPx}:${heightPx}`;
   const filter = [
+    ...(resumeSeconds === undefined ? [] : [`trim=start=${resumeSeconds}`]),
     `scale=${size}:force_original_aspect_ratio=decrease:force_divisible_by=2`,
     `pad=${size}:-1:-1`,
     'setsar=1',
     ...(fps === undefined ? [] : [`fps=${fps}`]),
   ].join(',');
   const gop = keyFrameIntervalFrames === undefined ? undefined : String(keyFrameIntervalFrames);
+  const everyTwoSeconds = `expr:gte(t,${resumeSeconds === undefined ? '' : `${resumeSeconds}+`}n_forced*2)`;
   return [
     ['-hide_banner', '-nostats', '-nostdin', '-loglevel', 'level+warning'],
     ['-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0', '-threads', '1'],
     ['-f', 'matroska', '-i', 'pipe:0', '-map', '0:v', '-filter_threads', '1', '-vf', filter],
     ['-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-profile:v', 'baseline'],
     ['-pix_fmt', 'yuv420p', '-bf', '0', '-threads', widthPx * heightPx > SINGLE_THREAD_MAX_PIXELS ? '2' : '1'],
-    gop === undefined ? ['-g', '600', '-force_key_frames', 'expr:gte(t,n_forced*2)'] : ['-g', gop, '-keyint_min', gop],
+    gop === undefined ? ['-g', '600', '-force_key_frames', everyTwoSeconds] : ['-g', gop, '-keyint_min', gop],
     ['-sc_threshold', '0', '-crf', QUALITY, '-maxrate', bitrate, '-bufsize', bitrate],
     ['-flush_packets', '1', '-f', 'flv', '-flvflags', 'no_duration_filesize+no_metadata', 'pipe:1'],
   ].flat();

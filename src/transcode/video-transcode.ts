@@ -1,6 +1,7 @@
 import type { VideoTranscodePipeline } from '../../pipelines/video-transcode.ts';
 import type { Closable } from '../domain/life-cycle.ts';
 import type { VideoUnit } from '../domain/media.ts';
+import { GopCache } from '../hub/gop-cache.ts';
 import type { RenditionNeed } from '../hub/unit-source.ts';
 import { classifyFfmpegEnd } from '../supervisor/ffmpeg-exit.ts';
 import { renditionCanvas } from './canvas.ts';
@@ -29,8 +30,15 @@ export interface VideoTranscode extends Closable {
 
 const STALL_US = 5_000_000;
 const KEYFRAME_REQUEST_INTERVAL_US = 1_000_000;
+/** Decoding a longer group of pictures again takes more time than a live encoder takes to make a keyframe. */
+const MAX_REPLAY_US = 4_000_000;
+/** Less than any step between two pictures, more than what milliseconds do to a time. */
+const RESUME_MARGIN_MS = 5;
 
-/** H.264 or VP8 → H.264 of one size by one ffmpeg, which may die and come back on the next keyframe. Close it with `close`. */
+/**
+ * H.264 or VP8 → H.264 of one size by one ffmpeg. When that dies, the next one gets the group of pictures again and goes on
+ * where the dead one stopped; where the group is too long for that, with the next keyframe. Close it with `close`.
+ */
 export function startVideoTranscode(options: VideoTranscodeOptions): VideoTranscode {
   return new VideoTranscoder(options);
 }
@@ -40,6 +48,7 @@ class VideoTranscoder implements VideoTranscode {
   readonly #options: VideoTranscodeOptions;
   readonly #backoff = new RestartBackoff();
   readonly #dying = new Set<Promise<void>>();
+  readonly #gop: GopCache;
   #pipeline: VideoTranscodePipeline | undefined;
   #run: VideoEncoderRun | undefined;
   #codec: VideoUnit['codec'] | undefined;
@@ -51,15 +60,20 @@ class VideoTranscoder implements VideoTranscode {
 
   constructor(options: VideoTranscodeOptions) {
     this.#options = options;
+    this.#gop = new GopCache({ maxBytes: options.maxQueueBytes / 2, maxDurationUs: MAX_REPLAY_US });
   }
 
   feed(unit: VideoUnit): void {
     if (this.#isOver) return;
     const nowUs = this.#options.host.clock.monotonicUs();
     if (this.#run && this.#run.waitedUs(nowUs) > STALL_US) this.#abandonRun(nowUs);
-    if (this.#run && unit.codec !== this.#codec) this.#retireRun();
-    const run = this.#run ?? this.#startRun(unit, nowUs);
-    if (run && this.#hasRoom(run, unit, nowUs)) run.feed(unit);
+    if (this.#codec !== undefined && unit.codec !== this.#codec) this.#retireRun();
+    this.#gop.push(unit);
+    if (!this.#run && this.#backoff.mayStart(nowUs)) {
+      if (this.#startRun()) return;
+      this.#requestKeyframe(nowUs);
+    }
+    if (this.#run && this.#hasRoom(this.#run, unit, nowUs)) this.#run.feed(unit);
     else this.counters.droppedUnits++;
   }
 
@@ -74,25 +88,26 @@ class VideoTranscoder implements VideoTranscode {
     this.#run = undefined;
   }
 
-  #startRun(unit: VideoUnit, nowUs: number): VideoEncoderRun | undefined {
-    if (!this.#backoff.mayStart(nowUs)) return undefined;
-    if (!unit.isKeyframe || unit.width <= 0 || unit.height <= 0) {
-      this.#requestKeyframe(nowUs);
-      return undefined;
-    }
+  /** Starts with all there is since the last keyframe; false where that is not known. */
+  #startRun(): boolean {
+    const units = this.#gop.units.filter((unit) => unit.kind === 'video');
+    const [first] = units;
+    if (!first?.isKeyframe || first.width <= 0 || first.height <= 0) return false;
     const { need, host } = this.#options;
     this.#pipeline ??= {
-      ...renditionCanvas(need, { widthPx: unit.width, heightPx: unit.height }),
+      ...renditionCanvas(need, { widthPx: first.width, heightPx: first.height }),
       fps: need.fps,
       keyFrameIntervalFrames: need.keyFrameIntervalFrames,
     };
+    const givenMs = (this.#lastDtsUs - first.ptsUs) / 1000;
+    const resumeAtMs = givenMs < 0 ? undefined : givenMs + RESUME_MARGIN_MS;
     this.#isDropping = false;
-    this.#codec = unit.codec;
-    this.#backoff.started(nowUs);
+    this.#codec = first.codec;
+    this.#backoff.started(host.clock.monotonicUs());
     this.#run = new VideoEncoderRun({
       host,
-      pipeline: this.#pipeline,
-      first: unit,
+      pipeline: { ...this.#pipeline, resumeAtMs },
+      first,
       onUnit: (encoded) => this.#give(encoded),
       onEnd: (end, stderrLines) => {
         this.#run = undefined;
@@ -100,7 +115,8 @@ class VideoTranscoder implements VideoTranscode {
         this.#died(`${exitClass}: ${detail}`, host.clock.monotonicUs());
       },
     });
-    return this.#run;
+    for (const unit of units) this.#run.feed(unit);
+    return true;
   }
 
   /** Once the queue was full, a keyframe is taken again as soon as half of it is free. */
@@ -129,7 +145,10 @@ class VideoTranscoder implements VideoTranscode {
     this.#options.onKeyframeNeeded();
   }
 
+  /** What is still in it, or was only for it, is of another format than what comes. */
   #retireRun(): void {
+    this.#gop.clear();
+    this.#codec = undefined;
     this.#track(this.#run?.close());
     this.#run = undefined;
   }
@@ -152,11 +171,8 @@ class VideoTranscoder implements VideoTranscode {
     this.counters.restarts++;
     this.#backoff.died(nowUs);
     this.#options.host.logger.warn({ reason, restarts: this.counters.restarts }, 'video encoder died');
-    if (this.#backoff.isExhausted) {
-      this.#isOver = true;
-      this.#options.onEnd(`the video encoder keeps dying: ${reason}`);
-    } else if (this.#backoff.mayStart(nowUs)) {
-      this.#requestKeyframe(nowUs);
-    }
+    if (!this.#backoff.isExhausted) return;
+    this.#isOver = true;
+    this.#options.onEnd(`the video encoder keeps dying: ${reason}`);
   }
 }

@@ -82,33 +82,52 @@ describe('video transcoding with the real ffmpeg', () => {
     expect(frames.every((frame) => frame.width === 640 && frame.height === 360)).toBe(true);
   });
 
-  it('comes back on the next keyframe when ffmpeg is killed, and time never goes back', async () => {
-    const nonce = `video-kill-${process.pid}`;
-    const input = await h264Units({ width: 320, height: 180, frames: 150, gop: 15 }, BASE_US);
+  it.each([
+    { how: 'in the middle of a group of pictures, without a gap', group: 100, need: {}, asked: 0, maxStepUs: 40_000 },
+    {
+      how: 'likewise with a frame rate and a keyframe interval of its own',
+      group: 100,
+      need: { fps: 15, keyFrameIntervalFrames: 10 },
+      asked: 0,
+      maxStepUs: 134_000,
+    },
+    {
+      how: 'in a group that is too long to be decoded again, with the next keyframe',
+      group: 140,
+      need: {},
+      asked: 1,
+      maxStepUs: 700_000,
+    },
+  ])('comes back when ffmpeg is killed $how, and time never goes back', async ({ group, need, asked, maxStepUs }) => {
+    const nonce = `video-kill-${process.pid}-${group}-${maxStepUs}`;
+    const before = await h264Units({ width: 320, height: 180, frames: group, gop: group }, BASE_US);
+    const killAt = group - 10;
+    const after = await h264Units({ width: 320, height: 180, frames: 30 }, before.at(-1)!.ptsUs + 33_333);
+    const input = [...before, ...after];
     const out: VideoUnit[] = [];
     let requests = 0;
     const video = startVideoTranscode({
       host: { ...host, nonce },
-      need: {},
+      need,
       maxQueueBytes: 1 << 20,
       onUnit: (unit) => out.push(unit),
       onKeyframeNeeded: () => requests++,
       onEnd: (reason) => expect.fail(reason),
     });
     await feedLive(input, 33, (unit) => {
-      if (unit === input[65]) process.kill(pidWithNonce(nonce), 'SIGKILL');
+      if (unit === input[killAt]) process.kill(pidWithNonce(nonce), 'SIGKILL');
       video.feed(unit);
     });
-    await vi.waitFor(() => expect(out.at(-1)!.ptsUs).toBeGreaterThan(input.at(-5)!.ptsUs), { timeout: 5_000 });
+    await vi.waitFor(() => expect(out.at(-1)!.ptsUs).toBeGreaterThan(input.at(-6)!.ptsUs), { timeout: 5_000 });
     await video.close('test over');
 
     expect(video.counters.restarts).toBe(1);
-    expect(requests).toBe(1);
+    expect(requests).toBe(asked);
     const steps = out.slice(1).map((unit, index) => unit.dtsUs - out[index]!.dtsUs);
     expect(Math.min(...steps)).toBeGreaterThan(0);
-    expect(Math.max(...steps)).toBeLessThan(700_000);
-    const resumed = out[steps.indexOf(Math.max(...steps)) + 1]!;
-    expect(resumed.isKeyframe).toBe(true);
+    expect(Math.max(...steps)).toBeLessThan(maxStepUs);
+    const frames = await probeFrames(out);
+    expect(frames).toHaveLength(out.length);
   });
 
   it('drops up to the next keyframe when ffmpeg is too slow, and asks for one', async () => {

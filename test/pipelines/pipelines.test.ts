@@ -66,7 +66,7 @@ describe('the audio pipeline', () => {
 });
 
 describe('the video pipeline', () => {
-  const args = (options: { fps?: number; keyFrameIntervalFrames?: number }) =>
+  const args = (options: { fps?: number; keyFrameIntervalFrames?: number; resumeAtMs?: number }) =>
     videoTranscodeArguments({ widthPx: 1280, heightPx: 720, ...options });
 
   it('has a constant picture and a frame rate only when one is asked for', () => {
@@ -81,6 +81,12 @@ describe('the video pipeline', () => {
     expect([valueOf(counted, '-g'), valueOf(counted, '-keyint_min')]).toEqual(['50', '50']);
     expect(counted).not.toContain('-force_key_frames');
     expect(valueOf(args({}), '-force_key_frames')).toBe('expr:gte(t,n_forced*2)');
+  });
+
+  it('leaves out what was encoded before, and counts the two seconds from there', () => {
+    const resumed = args({ resumeAtMs: 1234.5678 });
+    expect(valueOf(resumed, '-vf')).toMatch(/^trim=start=1\.235,scale=/);
+    expect(valueOf(resumed, '-force_key_frames')).toBe('expr:gte(t,1.235+n_forced*2)');
   });
 
   it('gives a bitrate to a size and a rate within bounds', () => {
