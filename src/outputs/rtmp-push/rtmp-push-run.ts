@@ -43,6 +43,8 @@ export const DEFAULT_FLASH_VERSION = 'FMLE/3.0 (compatible; Transponder)';
 
 /** From the start to a connection that publishes. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Of the nonce, which is a secret as a whole: enough to find the row of the run by. */
+const RUN_ID_CHARS = 8;
 const FIRST_UNIT_TIMEOUT_MS = 10_000;
 /** How often the counters are looked at: quickly until bytes flow, then so that a stall is seen soon after its time. */
 const STARTING_POLL_MS = 50;
@@ -92,7 +94,8 @@ export class RtmpPushRun implements PushRun {
     this.#services = services;
     this.#silentVideo = silentVideo;
     this.#options = options;
-    this.#logger = services.logger.child({ transponderId: options.id, attempt: options.attempt });
+    const { id: transponderId, attempt, nonce } = options;
+    this.#logger = services.logger.child({ transponderId, runId: nonce.slice(0, RUN_ID_CHARS), attempt });
     this.#swap = new AudioSwap(services.loadSound, (error) =>
       this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
     );
@@ -210,6 +213,7 @@ export class RtmpPushRun implements PushRun {
       caller,
       sendMetadata: params.sendMetadata,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      logger: this.#logger,
       maxBacklogBytes: bounds.maxBacklogBytes,
       onEvent: (event) => this.#gateEvent(event),
     });
