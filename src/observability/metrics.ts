@@ -23,6 +23,8 @@ interface PushFigures {
   readonly bitrateBps: number | undefined;
   readonly bytesOut: number | undefined;
   readonly backlogBytes: number | undefined;
+  readonly bufferedMs: number | undefined;
+  readonly bufferings: number | undefined;
   readonly droppedUnits: { readonly video: number; readonly audio: number } | undefined;
 }
 
@@ -91,6 +93,10 @@ export class Metrics {
     ofEach('transponder_push_bitrate_bps', 'What the destination takes, bits per second.', (push) => push.bitrateBps);
     ofEach('transponder_push_run_bytes', 'What the destination took in the present run.', (push) => push.bytesOut);
     ofEach('transponder_push_backlog_bytes', 'Waiting for the destination.', (push) => push.backlogBytes);
+    ofEach('transponder_push_buffered_seconds', 'Media in the outgoing buffer.', ({ bufferedMs }) =>
+      bufferedMs === undefined ? undefined : bufferedMs / 1000,
+    );
+    ofEach('transponder_push_bufferings', 'How often the outgoing buffer has filled.', (push) => push.bufferings);
     const dropped = 'Units given up in the present run because the push was slow.';
     this.#gauge('transponder_push_dropped_units', dropped, ['transponder_id', 'kind'], (gauge) => {
       for (const { id, droppedUnits } of pushes()) {

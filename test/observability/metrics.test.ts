@@ -3,7 +3,14 @@ import { Metrics, type MetricsSources } from '../../src/observability/metrics.ts
 import { ManualClock } from '../support/manual-clock.ts';
 
 const NO_FLOW = { packets: 0, payloadBytes: 0, nacks: 0, keyframeRequests: 0, lostPackets: 0 };
-const FIGURES = { bitrateBps: undefined, bytesOut: undefined, backlogBytes: undefined, droppedUnits: undefined };
+const FIGURES = {
+  bitrateBps: undefined,
+  bytesOut: undefined,
+  backlogBytes: undefined,
+  bufferedMs: undefined,
+  bufferings: undefined,
+  droppedUnits: undefined,
+};
 
 function metricsOf(sources: Partial<MetricsSources> = {}) {
   const clock = new ManualClock();
@@ -29,7 +36,16 @@ function metricsOf(sources: Partial<MetricsSources> = {}) {
 
 describe('metrics', () => {
   it('count transponders by state and show the figures of each, until it is gone', async () => {
-    const active = { ...FIGURES, id: 'a1', state: 'ACTIVE', bitrateBps: 900_000, bytesOut: 12, backlogBytes: 3 };
+    const active = {
+      ...FIGURES,
+      id: 'a1',
+      state: 'ACTIVE',
+      bitrateBps: 900_000,
+      bytesOut: 12,
+      backlogBytes: 3,
+      bufferedMs: 1500,
+      bufferings: 2,
+    };
     const pushes = [
       { ...active, droppedUnits: { video: 7, audio: 1 } },
       { ...FIGURES, id: 'b2', state: 'BACKOFF' },
@@ -42,6 +58,8 @@ describe('metrics', () => {
     expect(await value('transponder_push_bitrate_bps{transponder_id="a1"}')).toBe(900_000);
     expect(await value('transponder_push_run_bytes{transponder_id="a1"}')).toBe(12);
     expect(await value('transponder_push_backlog_bytes{transponder_id="a1"}')).toBe(3);
+    expect(await value('transponder_push_buffered_seconds{transponder_id="a1"}')).toBe(1.5);
+    expect(await value('transponder_push_bufferings{transponder_id="a1"}')).toBe(2);
     expect(await value('transponder_push_dropped_units{transponder_id="a1",kind="video"}')).toBe(7);
     expect(await value('transponder_push_bitrate_bps{transponder_id="b2"}')).toBeUndefined();
     pushes.shift();
@@ -120,6 +138,7 @@ describe('metrics', () => {
     const { metrics } = metricsOf({
       pushes: () => [
         {
+          ...FIGURES,
           id: 'a1',
           state: 'ACTIVE',
           bitrateBps: 1,
