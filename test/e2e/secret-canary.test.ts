@@ -142,11 +142,28 @@ describe('what stands in RTMP URLs', () => {
     for (const path of ['push/find_all', 'stream/find_all', 'connection/find_all']) await post(`/rest-api/${path}`);
     await post('/rest-api/push/find', { rtmpUrl: secretUrl(1935, 'live', 'find') });
     await post('/rest-api/push/terminate', { mediaSessionId: full.id });
-    for (const path of ['/metrics', '/health/ready', '/rest-api/openapi.json']) {
-      const answer = await fetch(`http://127.0.0.1:${rig.app.ports['http.port']}${path}`);
+    const url = `http://127.0.0.1:${rig.app.ports['http.port']}`;
+    const pages = ['/metrics', '/health/ready', '/rest-api/openapi.json', '/api/transponders', '/api/docs'];
+    for (const path of pages) {
+      const answer = await fetch(url + path);
       expect(answer.status).toBe(200);
       note(path, await answer.text());
     }
+    for (const { id } of [plain, full, dropped, ...refused]) {
+      const answer = await fetch(`${url}/api/transponders/${id}`);
+      expect(answer.status).toBe(200);
+      note('/api/transponders/:id', await answer.text());
+    }
+    for (const [id, command] of [
+      [dropped.id, 'restart'],
+      [refused[0]!.id, 'resume'],
+      [plain.id, 'stop'],
+    ]) {
+      const answer = await fetch(`${url}/api/transponders/${id}/${command}`, { method: 'POST' });
+      note(`/api/transponders/:id/${command} ${answer.status}`, await answer.text());
+    }
+    const [newest] = rig.rows('SELECT max(seq) AS seq FROM event WHERE seq > ?', '0');
+    note('/api/events', await eventsUpTo(`${url}/api/events`, Number(newest!['seq'])));
     note('statuses of the page', JSON.stringify(await page.statuses('cam')));
     await page.unpublish('cam');
     await rig.waitForState(dropped.id, 'WAITING_SOURCE');
@@ -182,6 +199,9 @@ describe('what stands in RTMP URLs', () => {
         '/rest-api/push/startup 404',
         '/rest-api/push/startup 409',
         '/rest-api/push/find_all 200',
+        '/api/transponders/:id/restart 200',
+        '/api/transponders/:id/resume 200',
+        '/api/transponders/:id/stop 409',
       ]),
     );
     const nothing = [...seen].filter(([, text]) => text === '').map(([where]) => where);
@@ -211,6 +231,17 @@ describe('what stands in RTMP URLs', () => {
 /** An answer about pushes, without the URL that was given by whoever asks. */
 function withoutEcho(answer: unknown): string {
   return JSON.stringify(answer, (key, value: unknown) => (key === 'rtmpUrl' ? undefined : value));
+}
+
+/** The feed from its first event to that one. */
+async function eventsUpTo(url: string, seq: number): Promise<string> {
+  const answer = await fetch(url, { headers: { 'last-event-id': '0' } });
+  let text = '';
+  for await (const bytes of answer.body!) {
+    text += Buffer.from(bytes).toString();
+    if (text.includes(`id: ${seq}\n`)) break;
+  }
+  return text;
 }
 
 function contextOf(text: string, secret: string): string {
