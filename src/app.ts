@@ -24,6 +24,7 @@ import { Metrics } from './observability/metrics.ts';
 import type { OutBufferSettings } from './outputs/rtmp-push/out-buffer.ts';
 import { LARGE_BOUNDS, USUAL_BOUNDS } from './outputs/rtmp-push/push-bounds.ts';
 import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
+import type { UsageLimits } from './outputs/rtmp-push/usage-limit.ts';
 import { Snapshots } from './outputs/snapshots.ts';
 import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
 import { Sessions } from './services/sessions.ts';
@@ -39,6 +40,7 @@ import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
 import { sweepOrphans } from './supervisor/orphan-sweep.ts';
 import { readProcessUsage } from './supervisor/process-usage.ts';
 import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
+import { SpawnQueue } from './supervisor/spawn-limits.ts';
 import { findSoundFile } from './transcode/media-file.ts';
 import { createSoundFileEncoder } from './transcode/sound-file.ts';
 import { LocalMediaWorker } from './webrtc/local-media-worker.ts';
@@ -174,6 +176,8 @@ async function build(
         () => true,
         () => false,
       ),
+      usageLimits: usageLimits(config),
+      spawnQueue: new SpawnQueue(clock),
     bootId: thisBoot,
     processUsage: readProcessUsage,
     random: Math.random,
@@ -342,6 +346,11 @@ function outBufferSettings(config: Config): OutBufferSettings {
 
 /** The kernel's id of this boot: with it a process id of an earlier boot is never taken for one of ours. */
 async function bootId(): Promise<string> {
+function usageLimits(config: Config): UsageLimits | undefined {
+  const { rtmp_push_cpu_limit_percent: cpuPercent, rtmp_push_memory_limit_bytes: memoryBytes } = config;
+  return cpuPercent === 0 && memoryBytes === 0 ? undefined : { cpuPercent, memoryBytes };
+}
+
   try {
     return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   } catch {

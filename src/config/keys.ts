@@ -197,6 +197,21 @@ export const SECTIONS = {
       false,
       'true = much more may wait in memory for each destination (up to 72 MB), for FullHD and larger pictures whose frames are big.',
     ),
+    rtmp_push_cpu_limit_percent: key(
+      integer(0, 10_000, '%'),
+      0,
+      'A push whose process uses more of one core than this for 10 s is ended and started again. 0 = no limit.',
+    ),
+    rtmp_push_memory_limit_bytes: key(
+      integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
+      0,
+      'The same for the memory of its process. 0 = no limit.',
+    ),
+    admission_max_cpu_percent: key(
+      integer(0, 100, '%'),
+      85,
+      '/push/startup answers 503 while this server and its processes use more of all cores, in the mean of a minute. 0 = no limit.',
+    ),
     video_transcoder_preserve_aspect_ratio: key(
       boolean,
       true,

@@ -44,6 +44,9 @@ export type ExitClass =
   | 'killed'
   | 'crash'
   | 'spawn_error'
+  /** Its process used more than `rtmp_push_cpu_limit_percent` or `rtmp_push_memory_limit_bytes` allow. */
+  | 'limit_cpu'
+  | 'limit_memory'
   | 'server_crash'
   /** The set of tracks changed (a camera appeared): start again at once with the new plan; not a failure. */
   | 'replan'

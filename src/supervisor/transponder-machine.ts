@@ -1,6 +1,6 @@
 import { assertNever } from '../domain/errors.ts';
 import type { Desired, ExitClass, RunEnd, TransponderState } from '../domain/transponder.ts';
-import { decideRetry, guardDelayMs, stableAfterMs, withCrash, withStart } from './transponder-policy.ts';
+import { decideRetry, guardDelayMs, stableAfterMs, withCrash, withStart, triesSpentBy } from './transponder-policy.ts';
 import type { RestartPolicy } from './transponder-policy.ts';
 
 /** What was found broken may break again at once; a second between keeps it from spinning. */
@@ -242,13 +242,13 @@ function runEnded(current: Transponder, end: RunEnd, context: TransitionContext)
   const history = { ...settled, outageSinceMs, authRejections, crashesMs, briefPublications };
   const decision = decideRetry(settled.policy, exitClass, history, nowMs, context.random);
   if (!decision.retry) return finish(history, 'FAILED', decision.reason);
-  const next = decision.counted ? spendTry(history, decision.quick) : settled;
+  const next = decision.counted ? spendTry(history, exitClass, decision.quick) : settled;
   return decision.delayMs > 0 ? backOff(next, exitClass, decision.delayMs) : start(next, context);
 }
 
 /** A quick try is bounded by its phase, so the start that it answers is no business of the intensity guard. */
-function spendTry(current: Transponder, quick: boolean): Transponder {
-  const next = { ...current, attempt: current.attempt + 1 };
+function spendTry(current: Transponder, exitClass: ExitClass, quick: boolean): Transponder {
+  const next = { ...current, attempt: current.attempt + triesSpentBy(exitClass) };
   return quick ? { ...next, quickTries: current.quickTries + 1, startsMs: current.startsMs.slice(0, -1) } : next;
 }
 

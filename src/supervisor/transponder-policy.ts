@@ -70,6 +70,7 @@ type Retry = 'retryable' | 'permanent' | 'not_counted';
  * | dest_auth                                                           | a try; persistent gives up after two in a row     |
  * | crash                                                               | a try; persistent gives up after 3 in 10 minutes  |
  * | start_timeout, spawn_error                                          | a try                                             |
+ * | limit_cpu, limit_memory                                             | a try that counts as two                          |
  * | asked_stop (nobody asked)                                           | a try                                             |
  * | dest_rejected, dest_forbidden_address, tls_error, media_unsupported | FAILED: no try can help                           |
  * | source_gone, server_crash                                           | not counted, after a second                       |
@@ -94,10 +95,17 @@ export const RETRY_OF_EXIT_CLASS: Readonly<Record<ExitClass, Retry>> = {
   killed: 'retryable',
   crash: 'retryable',
   spawn_error: 'retryable',
+  limit_cpu: 'retryable',
+  limit_memory: 'retryable',
   server_crash: 'not_counted',
   replan: 'not_counted',
   restart_requested: 'not_counted',
 };
+
+/** What an end takes off the budget of tries: a process that wanted too much will soon want it again. */
+export function triesSpentBy(exitClass: ExitClass): number {
+  return exitClass === 'limit_cpu' || exitClass === 'limit_memory' ? 2 : 1;
+}
 
 /** Ends after which the destination may be back any moment. */
 const QUICK_CLASSES: ReadonlySet<ExitClass> = new Set([

@@ -9,7 +9,7 @@ import {
   transition,
 } from '../../src/supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../../src/supervisor/transponder-machine.ts';
-import { PERSISTENT, RETRY_OF_EXIT_CLASS } from '../../src/supervisor/transponder-policy.ts';
+import { PERSISTENT, RETRY_OF_EXIT_CLASS, triesSpentBy } from '../../src/supervisor/transponder-policy.ts';
 import type { RestartPolicy } from '../../src/supervisor/transponder-policy.ts';
 
 const off: RestartPolicy = { kind: 'wcs', attempts: 0, intervalMs: 5000 };
@@ -233,19 +233,31 @@ describe('policy wcs', () => {
     expect(step(transponder({ state: 'ACTIVE', policy: off }), ended(name))).toBe(`FAILED(${name}) finish`);
   });
 
-  it.each(exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'retryable'))(
-    'on: %s is tried exactly three times, each after exactly the interval',
-    (name) => {
-      let current = transponder({ state: 'STARTING', policy: wcs });
-      for (let attempt = 1; attempt <= 3; attempt++) {
-        expect(step(current, ended(name))).toBe(`BACKOFF(${name}) armRetry:5000`);
-        current = transition(current, ended(name), { nowMs: 0, random: 0 }).next;
-        expect(current.attempt).toBe(attempt);
-        current = transition(current, { type: 'retryDue' }, { nowMs: 0, random: 0 }).next;
-      }
-      expect(step(current, ended(name))).toBe(`FAILED(attempts_exhausted: ${name}) finish`);
-    },
-  );
+  const usual = exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'retryable' && triesSpentBy(name) === 1);
+  it.each(usual)('on: %s is tried exactly three times, each after exactly the interval', (name) => {
+    let current = transponder({ state: 'STARTING', policy: wcs });
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      expect(step(current, ended(name))).toBe(`BACKOFF(${name}) armRetry:5000`);
+      current = transition(current, ended(name), { nowMs: 0, random: 0 }).next;
+      expect(current.attempt).toBe(attempt);
+      current = transition(current, { type: 'retryDue' }, { nowMs: 0, random: 0 }).next;
+    }
+    expect(step(current, ended(name))).toBe(`FAILED(attempts_exhausted: ${name}) finish`);
+  });
+});
+
+describe('a run that ended over a limit', () => {
+  it.each<ExitClass>(['limit_cpu', 'limit_memory'])('takes two tries off the budget: %s', (name) => {
+    let current = transponder({ state: 'ACTIVE', policy: wcs });
+    const tried: number[] = [];
+    while (current.state !== 'FAILED') {
+      current = transition(current, ended(name), { nowMs: 0, random: 0 }).next;
+      tried.push(current.attempt);
+      current = transition(current, { type: 'retryDue' }, { nowMs: 0, random: 0 }).next;
+    }
+    expect(tried).toEqual([2, 4, 4]);
+    expect(current.reason).toBe(`attempts_exhausted: ${name}`);
+  });
 });
 
 describe('both policies', () => {

@@ -13,12 +13,15 @@ import { RTMP_PUSH_INPUT_FD, rtmpPushArguments } from '../../../pipelines/rtmp-p
 import { startChild, type Child, type ChildEnd } from '../../supervisor/child-process.ts';
 import { classifyFfmpegEnd } from '../../supervisor/ffmpeg-exit.ts';
 import { FfmpegProgressParser } from '../../supervisor/ffmpeg-progress.ts';
+import { readProcessUsage } from '../../supervisor/process-usage.ts';
+import type { SpawnQueue, StartPlace } from '../../supervisor/spawn-limits.ts';
 import type { PushRun, PushRunOptions } from '../push-run.ts';
 import { AudioSwap, type LoadSound } from './audio-swap.ts';
 import { ChildFeed } from './child-feed.ts';
 import { FlowWatch } from './flow-watch.ts';
 import { OutBuffer, type OutBufferSettings } from './out-buffer.ts';
 import type { PushBounds } from './push-bounds.ts';
+import { UsageLimit, type UsageLimits } from './usage-limit.ts';
 
 /** What every push needs from its surroundings. */
 export interface RtmpPushServices {
@@ -35,6 +38,9 @@ export interface RtmpPushServices {
   readonly bounds: PushBounds;
   /** Undefined where `rtmp_out_buffer_enabled` is off. */
   readonly outBuffer?: OutBufferSettings | undefined;
+  /** Undefined where a push may use what it likes. */
+  readonly usageLimits?: UsageLimits | undefined;
+  readonly spawnQueue: SpawnQueue;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -72,6 +78,8 @@ export class RtmpPushRun implements PushRun {
   #child: Child | undefined;
   #feed: ChildFeed | undefined;
   #buffer: OutBuffer | undefined;
+  readonly #usageLimit: UsageLimit | undefined;
+  #place: StartPlace | undefined;
   #gateEnd: RunEnd | undefined;
   #hasVideo = false;
   #cancelTimer: CancelTimer | undefined;
@@ -100,8 +108,13 @@ export class RtmpPushRun implements PushRun {
       this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
     );
     this.#swap.set(options.audio);
+    this.#usageLimit = services.usageLimits && new UsageLimit(services.usageLimits);
     // Events may not come before the caller has its run.
-    setImmediate(() => this.#start());
+    setImmediate(() => {
+      if (this.#end) return;
+      this.#place = services.spawnQueue.enter(options.target.host, () => this.#start());
+      if (this.#end) this.#place.leave();
+    });
   }
 
   setAudio(mode: AudioMode): void {
@@ -264,6 +277,7 @@ export class RtmpPushRun implements PushRun {
         break;
       case 'publishing':
         this.#isPublishing = true;
+        this.#place?.leave();
         this.#options.onEvent({ type: 'publishing' });
         break;
       case 'status':
@@ -323,6 +337,7 @@ export class RtmpPushRun implements PushRun {
     const bitrateBps = Math.round(((bytesAccepted - this.#lastBytes) * 8_000_000) / elapsedUs);
     this.#lastBytes = bytesAccepted;
     this.#lastReportUs = nowUs;
+    this.#lookAtUsage(nowUs);
     const { droppedVideo, droppedAudio } = this.#reader?.counters ?? { droppedVideo: 0, droppedAudio: 0 };
     this.#options.onEvent({
       type: 'progress',
@@ -336,6 +351,12 @@ export class RtmpPushRun implements PushRun {
       bufferings: this.#buffer?.bufferings,
       droppedUnits: { video: droppedVideo, audio: droppedAudio },
     });
+  }
+
+  #lookAtUsage(nowUs: number): void {
+    const usage = this.#usageLimit && this.#child?.pid ? readProcessUsage(this.#child.pid) : undefined;
+    const end = usage && this.#usageLimit?.observe(usage, nowUs);
+    if (end) void this.#finish(end);
   }
 
   async #childEnded(end: ChildEnd): Promise<void> {
@@ -355,6 +376,7 @@ export class RtmpPushRun implements PushRun {
 
   async #close(): Promise<void> {
     this.#cancelTimer?.();
+    this.#place?.leave();
     this.#reader?.close();
     this.#buffer?.close();
     this.#pictureWatch?.close();
