@@ -35,12 +35,13 @@ import { TransponderService } from './services/transponders.ts';
 import { openStore } from './store/open-store.ts';
 import { lockDirectory } from './supervisor/directory-lock.ts';
 import { runningChildren } from './supervisor/child-process.ts';
+import { Admission } from './supervisor/admission.ts';
 import { readChildrenUsage } from './supervisor/children-usage.ts';
 import { checkFfmpeg, resolveFfmpeg } from './supervisor/ffmpeg-binary.ts';
 import { sweepOrphans } from './supervisor/orphan-sweep.ts';
 import { readProcessUsage } from './supervisor/process-usage.ts';
-import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
 import { SpawnQueue } from './supervisor/spawn-limits.ts';
+import { createFfmpegTranscoders } from './transcode/ffmpeg-transcoders.ts';
 import { findSoundFile } from './transcode/media-file.ts';
 import { createSoundFileEncoder } from './transcode/sound-file.ts';
 import { LocalMediaWorker } from './webrtc/local-media-worker.ts';
@@ -56,6 +57,8 @@ export interface App extends Closable {
 
 const SOUND_BITRATE_BPS = 128_000;
 const MAX_TRANSPONDERS = 1000;
+/** A push is not begun with less: ffmpeg and our queues need room, and what runs must not be killed for it. */
+const MIN_FREE_MEMORY_BYTES = 256 * 1024 * 1024;
 /** For a client to send its headers, and its whole request. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -139,6 +142,13 @@ async function build(
   });
   built.push(() => gate.close());
 
+  const admission = new Admission({
+    clock,
+    limits: { maxCpuPercent: config.admission_max_cpu_percent, minMemoryBytes: MIN_FREE_MEMORY_BYTES },
+    childrenCpuSeconds: async () => (await readChildrenUsage(runningChildren())).cpuSeconds,
+  });
+  built.push(() => admission.close());
+
   const transponders = new TransponderService({
     config: {
       streamNamePrefix: config.rtmp_transponder_stream_name_prefix,
@@ -166,18 +176,19 @@ async function build(
       preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
       stallTimeoutMs: config.rtmp_push_stall_timeout_ms,
       bounds: config['rtmp.server_buffer_enabled'] ? LARGE_BOUNDS : USUAL_BOUNDS,
+      usageLimits: usageLimits(config),
+      spawnQueue: new SpawnQueue(clock),
       outBuffer: config.rtmp_out_buffer_enabled ? outBufferSettings(config) : undefined,
       clock,
       logger,
     }),
     resolveHost: (name) => lookup(name),
+    admission,
     hasSoundFile: (name) =>
       findSoundFile(mediaDirectory, name).then(
         () => true,
         () => false,
       ),
-      usageLimits: usageLimits(config),
-      spawnQueue: new SpawnQueue(clock),
     bootId: thisBoot,
     processUsage: readProcessUsage,
     random: Math.random,
@@ -335,6 +346,11 @@ async function build(
   };
 }
 
+function usageLimits(config: Config): UsageLimits | undefined {
+  const { rtmp_push_cpu_limit_percent: cpuPercent, rtmp_push_memory_limit_bytes: memoryBytes } = config;
+  return cpuPercent === 0 && memoryBytes === 0 ? undefined : { cpuPercent, memoryBytes };
+}
+
 function outBufferSettings(config: Config): OutBufferSettings {
   return {
     initialSizeMs: config.rtmp_out_buffer_initial_size,
@@ -346,11 +362,6 @@ function outBufferSettings(config: Config): OutBufferSettings {
 
 /** The kernel's id of this boot: with it a process id of an earlier boot is never taken for one of ours. */
 async function bootId(): Promise<string> {
-function usageLimits(config: Config): UsageLimits | undefined {
-  const { rtmp_push_cpu_limit_percent: cpuPercent, rtmp_push_memory_limit_bytes: memoryBytes } = config;
-  return cpuPercent === 0 && memoryBytes === 0 ? undefined : { cpuPercent, memoryBytes };
-}
-
   try {
     return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   } catch {

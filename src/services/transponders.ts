@@ -8,6 +8,7 @@ import type { Store } from '../store/open-store.ts';
 import { forgetOldHistory } from '../store/retention.ts';
 import type { StoredEvent } from '../store/events.ts';
 import type { RowFilter, TransponderRow } from '../store/transponders.ts';
+import type { Admission } from '../supervisor/admission.ts';
 import type { ProcessUsage } from '../supervisor/process-usage.ts';
 import { isFinal, newTransponder } from '../supervisor/transponder-machine.ts';
 import { MEDIA_SESSION_ID_BYTES, mediaSessionIdFrom } from './media-session-id.ts';
@@ -68,6 +69,8 @@ export interface TransponderServiceOptions {
   readonly logger: Logger;
   readonly runs: PushRunFactory;
   readonly resolveHost: HostResolver;
+  /** Whether the machine can carry one more push. */
+  readonly admission: Pick<Admission, 'check'>;
   /** Whether a WAV of that name is in the media directory. */
   readonly hasSoundFile: (name: string) => Promise<boolean>;
   /** Names this start of the process in the runs. */
@@ -400,6 +403,8 @@ export class TransponderService {
   #requireReady(): void {
     if (this.#closing) throw new AppError('OVERLOADED', 'the server is shutting down');
     if (!this.isStoreWritable) throw new AppError('OVERLOADED', 'the store takes no writes at the moment');
+    const admitted = this.#options.admission.check();
+    if (!admitted.ok) throw new AppError('OVERLOADED', admitted.reason);
     const { maxTransponders } = this.#options.config;
     if (this.#actors.size >= maxTransponders) {
       throw new AppError('OVERLOADED', `there are ${maxTransponders} transponders already`);

@@ -5,6 +5,7 @@ import { TransponderService } from '../../src/services/transponders.ts';
 import type { TransponderConfig } from '../../src/services/transponders.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/open-store.ts';
+import type { AdmissionDecision } from '../../src/supervisor/admission.ts';
 import { storeDirectory } from '../store/store-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { FakePushRuns } from './fake-push-runs.ts';
@@ -14,11 +15,13 @@ interface FixtureOptions {
   readonly resolveHost?: HostResolver;
   readonly random?: () => number;
   /** Seen by the service instead of the real store. */
+  readonly admission?: AdmissionDecision;
   readonly wrapStore?: (store: Store) => Store;
 }
 
 /** The service on a real store, a manual clock and fake runs. Everything it logs is in `logged`. */
-export function transponderFixture({ config, resolveHost, random, wrapStore }: FixtureOptions = {}) {
+export function transponderFixture(options: FixtureOptions = {}) {
+  const { admission = { ok: true }, config, resolveHost, random, wrapStore } = options;
   const files = storeDirectory();
   const store = openStore(files);
   const clock = new ManualClock();
@@ -44,6 +47,7 @@ export function transponderFixture({ config, resolveHost, random, wrapStore }: F
     logger: recordingLogger(logged),
     runs,
     resolveHost: resolveHost ?? (() => Promise.resolve()),
+    admission: { check: () => admission },
     hasSoundFile: (name) => Promise.resolve(name === 'test.wav'),
     bootId: 'boot1',
     processUsage: () => ({ cpuMs: 120, maxRssBytes: 30_000_000 }),

@@ -55,6 +55,7 @@ class Lives {
       logger: silentLogger,
       runs: this.runs,
       resolveHost: () => Promise.resolve(),
+      admission: { check: () => ({ ok: true }) },
       hasSoundFile: () => Promise.resolve(true),
       bootId: 'boot1',
       processUsage: () => undefined,

@@ -134,6 +134,14 @@ describe('startup', () => {
     );
   });
 
+  it('refuses with the reason while the machine is busy, and what runs goes on', async () => {
+    await begin({ admission: { ok: false, reason: 'the server is busy: 99 % CPU' } });
+    await expect(f.service.startup(request, 'rest')).rejects.toThrow(
+      expect.objectContaining({ code: 'OVERLOADED', message: 'the server is busy: 99 % CPU' }),
+    );
+    expect(f.service.find({})).toEqual([]);
+  });
+
   it('refuses more than it may hold, and everything when closed', async () => {
     await begin({ config: { maxTransponders: 1 } });
     await f.service.startup(request, 'rest');

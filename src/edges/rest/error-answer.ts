@@ -4,14 +4,18 @@ import type { Logger } from '../../domain/logger.ts';
 import { JSON_CONTENT_TYPE } from './answers.ts';
 import { errorBody, pathOf } from './error-body.ts';
 
-/** Answers an error in the WCS shape: 4xx explain themselves, of 5xx only the log has the reason. */
+/**
+ * Answers an error in the WCS shape: 4xx explain themselves, and so does OVERLOADED, which says when to come again; of other 5xx
+ * only the log has the reason.
+ */
 export function errorAnswer(logger: Logger, nowMs: () => number) {
   return (error: FastifyError | AppError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const status = statusOf(error);
     if (status >= 500) {
       logger.error({ err: error, requestId: request.id, path: pathOf(request.url) }, 'a REST request failed');
     }
-    const message = status >= 500 ? `internal error, request id ${request.id}` : messageOf(error);
+    const isInternal = status >= 500 && !(error instanceof AppError && error.code === 'OVERLOADED');
+    const message = isInternal ? `internal error, request id ${request.id}` : messageOf(error);
     return sendError(reply, status, message, request.url, nowMs());
   };
 }

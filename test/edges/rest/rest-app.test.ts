@@ -77,6 +77,18 @@ describe('errors', () => {
   });
 });
 
+describe('a machine that is busy', () => {
+  it('is told to who wants to start a push, with 503 and the reason', async () => {
+    await use({}, { admission: { ok: false, reason: 'memory is short: 200 MiB are left' } });
+    const answer = await f.post('/push/startup', { streamName: 'cam', rtmpUrl: 'rtmp://127.0.0.1/live' });
+    expect(answer.json()).toMatchObject({
+      status: 503,
+      error: 'Service Unavailable',
+      message: 'memory is short: 200 MiB are left',
+    });
+  });
+});
+
 describe('empty bodies', () => {
   it('are taken with and without a content type, by POST and GET', async () => {
     expect((await f.post('/stream/find_all')).statusCode).toBe(200);

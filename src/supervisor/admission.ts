@@ -1,0 +1,98 @@
+import { availableParallelism } from 'node:os';
+import type { CancelTimer, Clock } from '../domain/clock.ts';
+
+export type AdmissionDecision = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+export interface Load {
+  /** Of all cores, this process and its children, mean of the last minute. */
+  readonly cpuPercent: number;
+  /** What this process may still take, as the kernel or the control group says. */
+  readonly availableMemoryBytes: number;
+}
+
+export interface AdmissionLimits {
+  /** 0 = none. */
+  readonly maxCpuPercent: number;
+  readonly minMemoryBytes: number;
+}
+
+/** Whether one more push may begin. Those that run are never asked. */
+export function decideAdmission(load: Load, limits: AdmissionLimits): AdmissionDecision {
+  if (load.availableMemoryBytes < limits.minMemoryBytes) {
+    return { ok: false, reason: `memory is short: ${mebibytes(load.availableMemoryBytes)} MiB are left` };
+  }
+  if (limits.maxCpuPercent > 0 && load.cpuPercent > limits.maxCpuPercent) {
+    const percent = Math.round(load.cpuPercent);
+    return {
+      ok: false,
+      reason: `the server is busy: ${percent} % CPU in the last minute, ${limits.maxCpuPercent} % allowed`,
+    };
+  }
+  return { ok: true };
+}
+
+export interface AdmissionOptions {
+  readonly clock: Clock;
+  readonly limits: AdmissionLimits;
+  /** CPU time that all children, also those that have ended, have used since the process began. */
+  readonly childrenCpuSeconds: () => Promise<number>;
+  /** The same for this process. */
+  readonly ownCpuSeconds?: (() => number) | undefined;
+  readonly availableMemoryBytes?: (() => number) | undefined;
+  readonly cores?: number | undefined;
+}
+
+interface Sample {
+  readonly atUs: number;
+  readonly cpuSeconds: number;
+}
+
+const SAMPLE_PERIOD_MS = 5000;
+const WINDOW_US = 60_000_000;
+
+/** Looks at the load of this process and its children and admits new pushes while it is bearable. The caller closes it. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #cancelTimer: CancelTimer;
+  #samples: readonly Sample[] = [];
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    void this.#sample();
+    this.#cancelTimer = options.clock.every(SAMPLE_PERIOD_MS, () => void this.#sample());
+  }
+
+  check(): AdmissionDecision {
+    const { availableMemoryBytes = () => process.availableMemory() } = this.#options;
+    const load = { cpuPercent: this.#cpuPercent(), availableMemoryBytes: availableMemoryBytes() };
+    return decideAdmission(load, this.#options.limits);
+  }
+
+  close(): void {
+    this.#cancelTimer();
+  }
+
+  async #sample(): Promise<void> {
+    const { clock, childrenCpuSeconds, ownCpuSeconds = cpuSecondsOfProcess } = this.#options;
+    const cpuSeconds = ownCpuSeconds() + (await childrenCpuSeconds());
+    const atUs = clock.monotonicUs();
+    this.#samples = [...this.#samples, { atUs, cpuSeconds }].filter((sample) => atUs - sample.atUs <= WINDOW_US);
+  }
+
+  /** Time before the first sample counts as idle, so that a start is no overload. */
+  #cpuPercent(): number {
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
+    if (!first || !last) return 0;
+    const { cores = availableParallelism() } = this.#options;
+    return ((last.cpuSeconds - first.cpuSeconds) * 100) / (WINDOW_US / 1_000_000) / cores;
+  }
+}
+
+function cpuSecondsOfProcess(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000_000;
+}
+
+function mebibytes(bytes: number): number {
+  return Math.floor(bytes / (1024 * 1024));
+}
