@@ -419,7 +419,8 @@ export class TransponderActor {
     const nowUs = clock.monotonicUs();
     if (current.pid === undefined || nowUs < current.usageDueUs) return;
     current.usageDueUs = nowUs + USAGE_PERIOD_US;
-    current.usage = processUsage(current.pid) ?? current.usage;
+    const usage = processUsage(current.pid);
+    if (usage) current.usage = { cpuMs: usage.cpuMs, maxRssBytes: usage.maxRssBytes };
   }
 
   #endRun(nonce: string, end: RunEnd, stderrHead: string, stderrTail: string): void {
