@@ -60,6 +60,8 @@ export type RunEvent =
       readonly fps?: number | undefined;
       readonly bitrateBps?: number | undefined;
       readonly backlogBytes: number;
+      /** The source gives no new media; the run goes on. */
+      readonly isSourceFrozen?: boolean | undefined;
       /** Media time in the outgoing buffer, and how often it has gathered; undefined without one. */
       readonly bufferedMs?: number | undefined;
       readonly bufferings?: number | undefined;

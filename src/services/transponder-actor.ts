@@ -10,10 +10,10 @@ import type { TransponderRow } from '../store/transponders.ts';
 import type { ProcessUsage } from '../supervisor/process-usage.ts';
 import { brokenInvariant, exitClassOf, isFinal, transition } from '../supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
-import { BacklogHealth } from './backlog-health.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
 import type { PushStatus, TransponderNotice, TransponderTotals } from './transponder-request.ts';
 import { audioOf } from './transponder-row.ts';
+import { PushHealth, type PushCondition } from './push-health.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
 const RUNS_KEPT = 20;
@@ -55,7 +55,7 @@ export interface ActorOptions {
 interface CurrentRun {
   readonly nonce: string;
   readonly run: PushRun;
-  readonly health: BacklogHealth;
+  readonly health: PushHealth;
   progress: RunProgress | undefined;
   figures: RunFigures | undefined;
   pid: number | undefined;
@@ -354,7 +354,7 @@ export class TransponderActor {
     this.#current = {
       nonce,
       run,
-      health: new BacklogHealth(),
+      health: new PushHealth(),
       progress: undefined,
       figures: undefined,
       pid: undefined,
@@ -402,8 +402,7 @@ export class TransponderActor {
         const { bufferedMs, bufferings } = event;
         const waiting = { backlogBytes, bufferedMs, bufferings, droppedUnits };
         current.figures = { bitrateBps, fps, bytesOut, bytesAcknowledged, ...waiting };
-        const change = current.health.observe(event.backlogBytes, clock.monotonicUs());
-        return change && this.dispatch({ type: change });
+        return this.#observeHealth(current.health, event);
       }
       case 'stalled':
         return this.dispatch({ type: 'progressStalled' });
@@ -412,6 +411,13 @@ export class TransponderActor {
       default:
         return assertNever(event);
     }
+  }
+
+  #observeHealth(health: PushHealth, condition: PushCondition): void {
+    const { state } = this.#machine;
+    if (state !== 'ACTIVE' && state !== 'DEGRADED') return;
+    const change = health.observe(condition, this.#context.clock.monotonicUs());
+    if (change) this.#enqueue(change, change.type === 'degraded' ? change.detail : null, undefined);
   }
 
   #observeUsage(current: CurrentRun): void {

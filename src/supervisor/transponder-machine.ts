@@ -45,6 +45,9 @@ export type StopReason = 'asked_stop' | 'source_gone' | 'stalled' | 'restart_req
 /** What becomes of a row that was live when the supervisor went away. `over`: it belonged to a source that cannot return. */
 export type RestoredAs = 'waiting' | 'suspended' | 'failed' | 'over';
 
+/** The destination is too slow, or the source gives nothing new. */
+export type DegradedReason = 'backlog' | 'source_frozen';
+
 export type TransponderEvent =
   | { readonly type: 'sourceUp' }
   | { readonly type: 'sourceDown' }
@@ -52,7 +55,7 @@ export type TransponderEvent =
   | { readonly type: 'publishing' }
   | { readonly type: 'active' }
   | { readonly type: 'progressStalled' }
-  | { readonly type: 'degraded' }
+  | { readonly type: 'degraded'; readonly reason: DegradedReason }
   | { readonly type: 'recovered' }
   | { readonly type: 'runEnded'; readonly end: RunEnd }
   | { readonly type: 'retryDue' }
@@ -183,7 +186,7 @@ export function transition(current: Transponder, event: TransponderEvent, contex
       return current.state === 'STARTING' ? becomeActive(current, context) : unchanged(current);
     case 'degraded':
       return current.state === 'ACTIVE'
-        ? to({ ...settleBudget(current, context.nowMs), activeSinceMs: undefined }, 'DEGRADED', 'backlog')
+        ? to({ ...settleBudget(current, context.nowMs), activeSinceMs: undefined }, 'DEGRADED', event.reason)
         : unchanged(current);
     case 'recovered':
       return current.state === 'DEGRADED' ? becomeActive(current, context) : unchanged(current);

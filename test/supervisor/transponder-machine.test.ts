@@ -98,8 +98,19 @@ describe('the table', () => {
     ],
     ['becomes active', { state: 'STARTING' }, { type: 'active' }, 'ACTIVE'],
     ['is not made active while it stops', { ...stopping, reason: 'stalled' }, { type: 'active' }, 'STOPPING(stalled)'],
-    ['degrades', { state: 'ACTIVE' }, { type: 'degraded' }, 'DEGRADED(backlog)'],
-    ['does not degrade before it was active', { state: 'STARTING' }, { type: 'degraded' }, 'STARTING'],
+    ['degrades', { state: 'ACTIVE' }, { type: 'degraded', reason: 'backlog' }, 'DEGRADED(backlog)'],
+    [
+      'degrades with its source',
+      { state: 'ACTIVE' },
+      { type: 'degraded', reason: 'source_frozen' },
+      'DEGRADED(source_frozen)',
+    ],
+    [
+      'does not degrade before it was active',
+      { state: 'STARTING' },
+      { type: 'degraded', reason: 'backlog' },
+      'STARTING',
+    ],
     ['recovers', { state: 'DEGRADED' }, { type: 'recovered' }, 'ACTIVE'],
     ['stops a stalled run', { state: 'ACTIVE' }, { type: 'progressStalled' }, 'STOPPING(stalled) stopRun:stalled'],
     ['ends a stalled run by policy', { ...stopping, reason: 'stalled' }, ended('asked_stop'), 'FAILED(stalled) finish'],
@@ -283,9 +294,9 @@ describe('both policies', () => {
   it('count a long ACTIVE that ended in DEGRADED, and not DEGRADED itself', () => {
     const context = { nowMs: 40_000, random: 0.5 };
     const active = transponder({ state: 'ACTIVE', policy: persistent, attempt: 2, activeSinceMs: 0 });
-    expect(transition(active, { type: 'degraded' }, context).next.attempt).toBe(0);
+    expect(transition(active, { type: 'degraded', reason: 'backlog' }, context).next.attempt).toBe(0);
     const young = transponder({ state: 'ACTIVE', policy: persistent, attempt: 2, activeSinceMs: 39_000 });
-    const degraded = transition(young, { type: 'degraded' }, context).next;
+    const degraded = transition(young, { type: 'degraded', reason: 'backlog' }, context).next;
     expect(transition(degraded, ended('dest_reset'), { nowMs: 90_000, random: 0.5 }).next.attempt).toBe(3);
   });
 
@@ -447,7 +458,7 @@ describe('any life', () => {
       { type: 'publishing' },
       { type: 'active' },
       { type: 'progressStalled' },
-      { type: 'degraded' },
+      { type: 'degraded', reason: 'backlog' },
       { type: 'recovered' },
       { type: 'retryDue' },
       { type: 'stopRequested' },

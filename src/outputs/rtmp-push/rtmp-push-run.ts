@@ -21,6 +21,7 @@ import { ChildFeed } from './child-feed.ts';
 import { FlowWatch } from './flow-watch.ts';
 import { OutBuffer, type OutBufferSettings } from './out-buffer.ts';
 import type { PushBounds } from './push-bounds.ts';
+import { SourceWatch } from './source-watch.ts';
 import { UsageLimit, type UsageLimits } from './usage-limit.ts';
 
 /** What every push needs from its surroundings. */
@@ -93,6 +94,7 @@ export class RtmpPushRun implements PushRun {
   #startedAtUs = 0;
   #wasActive = false;
   #lastUnitUs = 0;
+  #source: SourceWatch | undefined;
   /** The first reason wins. */
   #end: RunEnd | undefined;
   #finished: Promise<void> | undefined;
@@ -178,6 +180,7 @@ export class RtmpPushRun implements PushRun {
   #unit(unit: MediaUnit): boolean {
     if (this.#end) return true;
     this.#lastUnitUs = this.#services.clock.monotonicUs();
+    if (unit.kind === 'video' || !this.#hasVideo) this.#source?.given(this.#lastUnitUs);
     if (!this.#feed) {
       // What could not be started is not tried again; its end is on the way.
       if (this.#child) return true;
@@ -256,6 +259,7 @@ export class RtmpPushRun implements PushRun {
     });
     child.input?.on('drain', () => this.#drained());
     this.#flow = new FlowWatch(this.#services.stallTimeoutMs, clock.monotonicUs());
+    this.#source = new SourceWatch(clock.monotonicUs());
     this.#lastReportUs = clock.monotonicUs();
     this.#startedAtUs = clock.monotonicUs();
     this.#poll(STARTING_POLL_MS);
@@ -339,6 +343,7 @@ export class RtmpPushRun implements PushRun {
     this.#lastReportUs = nowUs;
     this.#lookAtUsage(nowUs);
     const { droppedVideo, droppedAudio } = this.#reader?.counters ?? { droppedVideo: 0, droppedAudio: 0 };
+    const queuedBytes = this.#reader?.queuedBytes ?? 0;
     this.#options.onEvent({
       type: 'progress',
       bytesOut: bytesAccepted,
@@ -347,6 +352,7 @@ export class RtmpPushRun implements PushRun {
       bitrateBps,
       bytesAcknowledged,
       backlogBytes: waitingBytes,
+      isSourceFrozen: this.#source?.isFrozen({ queuedBytes, droppedVideo }, nowUs),
       bufferedMs: this.#buffer?.bufferedMs,
       bufferings: this.#buffer?.bufferings,
       droppedUnits: { video: droppedVideo, audio: droppedAudio },
