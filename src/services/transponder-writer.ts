@@ -50,7 +50,8 @@ export class TransponderWriter {
       this.#pending = [];
     } catch (error) {
       this.#logger.error({ err: error, pending: this.#pending.length }, 'the store takes no writes; they are kept');
-      this.#dropImpossible();
+      // Each try of a store that is locked takes time.
+      if (isConstraintViolation(error)) this.#dropImpossible();
     }
   }
 

@@ -12,7 +12,9 @@ import type { SecretBox } from './secret-box.ts';
 import { createTransponderRepository } from './transponders.ts';
 import type { TransponderRepository } from './transponders.ts';
 
-const BUSY_TIMEOUT_MS = 5000;
+const OPEN_TIMEOUT_MS = 5000;
+/** While another program holds the lock everything here stands still: media wait for it no longer than for a slow disk. */
+const BUSY_TIMEOUT_MS = 25;
 
 /** What the supervisor remembers across restarts. Closed by whoever opened it, after every service that writes. */
 export interface Store {
@@ -41,11 +43,12 @@ export function openStore({ path, keyPath }: StoreOptions): Store {
   let database: BetterSqlite3.Database | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    database = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS });
+    database = new BetterSqlite3(path, { timeout: OPEN_TIMEOUT_MS });
     chmodSync(path, 0o600);
     prepare(database, path);
     const secrets = openSecretBox(keyPath);
     bindKey(database, secrets, path);
+    database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return assemble(database, secrets);
   } catch (error) {
     database?.close();

@@ -38,7 +38,10 @@ export interface RowFilter {
 }
 
 export interface TransponderRepository {
-  /** Throws TRANSPONDER_EXISTS when a live row has the same kind, stream name and destination (unique index, not a look-up). */
+  /**
+   * Throws TRANSPONDER_EXISTS when a live row has the same kind, stream name and destination (unique index, not a look-up), and
+   * OVERLOADED while the store takes no writes.
+   */
   insert(row: TransponderRow): void;
   /** Writes what can change after the insert. Throws TRANSPONDER_EXISTS as `insert` when the row becomes live again. */
   update(row: TransponderRow): void;
@@ -99,11 +102,21 @@ export function createTransponderRepository(database: Database): TransponderRepo
   };
 }
 
+/** Full, read-only, failing, or locked by another program (sqlite.org/rescode.html, with the extended codes of each). */
+const UNWRITABLE = /^SQLITE_(FULL|READONLY|IOERR|BUSY|LOCKED|CANTOPEN|NOMEM)/;
+
+function isUnwritable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && UNWRITABLE.test(String(error.code));
+}
+
 /** One live row for one stream and destination: the unique index says so. */
 function once<T>({ streamName }: TransponderRow, write: () => T): T {
   try {
     return write();
   } catch (error) {
+    if (isUnwritable(error)) {
+      throw new AppError('OVERLOADED', 'the store takes no writes at the moment', { cause: error });
+    }
     if (!isUniqueViolation(error)) throw error;
     const sentence = `a transponder for stream "${streamName}" and this rtmpUrl already exists`;
     throw new AppError('TRANSPONDER_EXISTS', sentence, { cause: error });

@@ -40,6 +40,19 @@ describe('openStore', () => {
     raw.close();
   });
 
+  it('refuses at once what another program that writes is in the way of', () => {
+    const store = openStore(files);
+    const other = new BetterSqlite3(files.path);
+    other.exec('BEGIN IMMEDIATE');
+    const startMs = performance.now();
+    expect(() => store.transponders.insert(rowWith({}))).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+    expect(performance.now() - startMs).toBeLessThan(200);
+    other.exec('ROLLBACK');
+    store.transponders.insert(rowWith({}));
+    other.close();
+    store.close();
+  });
+
   it('says that a directory cannot be written to', () => {
     const blocker = join(files.directory, 'file');
     writeFileSync(blocker, '');
