@@ -47,30 +47,13 @@ export interface NegotiatedTracks {
 }
 
 /** A stream as REST shows it (reference/wcs-protocol.md §3.4). */
-export interface StreamView {
+export interface StreamView extends Omit<StreamStatusObject, 'info' | 'recordName' | 'audioState' | 'videoState'> {
   readonly appKey: string;
   readonly sessionId: string;
-  readonly mediaSessionId: string;
-  readonly name: string;
-  readonly published: boolean;
-  readonly hasVideo: boolean;
-  readonly hasAudio: boolean;
-  readonly status: StreamStatus;
   readonly sdp: string;
-  readonly audioCodec?: string | undefined;
-  readonly videoCodec?: string | undefined;
-  readonly record: boolean;
-  readonly width: number;
-  readonly height: number;
-  readonly bitrate: number;
-  readonly minBitrate: number;
-  readonly maxBitrate: number;
-  readonly quality: number;
   readonly transport: 'UDP' | 'TCP';
   readonly cvoExtension: false;
-  readonly createDate: number;
   readonly mediaType: 'publish' | 'play';
-  readonly mediaProvider: string;
   readonly origin?: string | undefined;
   readonly parentMediaSessionId?: string | undefined;
 }
