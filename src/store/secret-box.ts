@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { AppError } from '../domain/errors.ts';
 
@@ -57,8 +57,9 @@ function makeKey(keyPath: string): Buffer {
 
 function createSecretBox(masterKey: Buffer): SecretBox {
   const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', masterKey, '', purpose, KEY_BYTES));
-  const sealingKey = derive('transponder/seal');
-  const hashingKey = derive('transponder/hash');
+  // As an object: with bare bytes each call imports the key anew, which takes three quarters of its time.
+  const sealingKey = createSecretKey(derive('transponder/seal'));
+  const hashingKey = createSecretKey(derive('transponder/hash'));
   return {
     keyId: derive('transponder/key-id').toString('hex', 0, 8),
     hash: (text) => createHmac('sha256', hashingKey).update(text).digest('hex'),
