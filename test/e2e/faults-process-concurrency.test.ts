@@ -1,0 +1,98 @@
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Audience } from '../../scripts/bench/support/audience.ts';
+import type { FanoutTarget } from '../../scripts/bench/support/fanout-target.ts';
+import { startRtmpDestination } from '../support/rtmp-destination.ts';
+import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { publishTestStream } from '../support/signalled-client.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+const TIMED_POSTS = fileURLToPath(new URL('../children/timed-posts.ts', import.meta.url));
+const STREAM = 'cam';
+const SAME = 100;
+const ROWS = 1000;
+const STARTUPS_AT_ONCE = 20;
+const VIEWERS = 20;
+const PLAYED_MS = 8000;
+const MAX_P99_MS = 20;
+/** Between two calls: more than fifty a second, and the machine is not only asked for lists. */
+const PAUSE_MS = 10;
+const MIN_CALLS = 200;
+const DRAIN_TIMEOUT_MS = 1000;
+
+interface TimedPosts {
+  readonly latenciesMs: readonly number[];
+  readonly fewestElements: number;
+}
+
+const closers: (() => Promise<unknown>)[] = [];
+let server: ServerProcess;
+let published: FanoutTarget;
+
+beforeAll(async () => {
+  server = await startServerProcess({ settings: { ip: '127.0.0.1' } });
+  closers.push(() => server[Symbol.asyncDispose]());
+  published = await publishTestStream(server, STREAM);
+  closers.push(() => published.close());
+});
+afterAll(async () => {
+  for (const close of closers.toReversed()) await close();
+});
+
+async function post(path: string, body: object): Promise<{ status: number; bytes: Uint8Array }> {
+  const response = await fetch(`http://127.0.0.1:${server.ports['http.port']}/rest-api${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+}
+
+const parsed = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString());
+
+it(`lets exactly one of ${SAME} identical startups through, and answers the others with 409`, async () => {
+  const destination = await startRtmpDestination();
+  closers.push(() => destination.stop());
+  const request = { streamName: STREAM, rtmpUrl: `rtmp://127.0.0.1:${destination.port}/live`, waitForStream: true };
+  const answers = await Promise.all(Array.from({ length: SAME }, () => post('/push/startup', request)));
+  const statuses = answers.map(({ status }) => status).toSorted();
+  expect(statuses).toEqual([200, ...Array.from({ length: SAME - 1 }, () => 409)]);
+  const winner = parsed(answers.find(({ status }) => status === 200)!.bytes) as { mediaSessionId: string };
+  expect(parsed((await post('/push/find_all', {})).bytes)).toEqual([expect.objectContaining(winner)]);
+  expect(await post('/push/terminate', { mediaSessionId: winner.mediaSessionId })).toMatchObject({ status: 200 });
+});
+
+it(`lists ${ROWS} pushes in ${MAX_P99_MS} ms (p99) while ${VIEWERS} viewers get every packet`, async () => {
+  let next = 0;
+  const startSome = async (): Promise<void> => {
+    while (next < ROWS) {
+      const rtmpUrl = `rtmp://127.0.0.1:1/live/row${next++}`;
+      const answer = await post('/push/startup', { streamName: 'later', rtmpUrl, waitForStream: true });
+      if (answer.status !== 200) throw new Error(`startup: ${answer.status} ${Buffer.from(answer.bytes)}`);
+    }
+  };
+  await Promise.all(Array.from({ length: STARTUPS_AT_ONCE }, startSome));
+  const audience = new Audience(published);
+  closers.push(async () => audience.close());
+  await audience.growTo(VIEWERS);
+
+  audience.beginCounting();
+  const playing = published.stream.run(PLAYED_MS);
+  const url = `http://127.0.0.1:${server.ports['http.port']}/rest-api/push/find_all`;
+  const caller = execa(process.execPath, [TIMED_POSTS, url, String(PLAYED_MS), String(PAUSE_MS)]);
+  const sent = await playing;
+  await waitUntil(
+    () => (audience.count.fewest >= sent ? true : undefined),
+    DRAIN_TIMEOUT_MS,
+    () => `${sent} packets for every viewer, got ${JSON.stringify(audience.count)}`,
+  );
+  const { latenciesMs, fewestElements } = JSON.parse((await caller).stdout) as TimedPosts;
+  const sorted = latenciesMs.toSorted((a, b) => a - b);
+  const [p50, p99] = [0.5, 0.99].map((part) => sorted[Math.floor(part * (sorted.length - 1))]!);
+  console.log(`find_all of ${ROWS}: ${sorted.length} calls, p50 ${p50!.toFixed(1)} ms, p99 ${p99!.toFixed(1)} ms`);
+  expect(audience.count).toMatchObject({ fewest: sent, most: sent, genuine: sent });
+  expect(fewestElements).toBe(ROWS);
+  expect(sorted.length).toBeGreaterThan(MIN_CALLS);
+  expect(p99).toBeLessThan(MAX_P99_MS);
+});
