@@ -9,17 +9,20 @@ export type TransponderKind = 'rtmp_push' | 'rtmp_pull' | 'wcs_push' | 'wcs_pull
  */
 export type TransponderCaller = 'rest' | 'publisher' | 'auto_start';
 
-export type TransponderState =
-  | 'NEW'
-  | 'WAITING_SOURCE'
-  | 'STARTING'
-  | 'ACTIVE'
-  | 'DEGRADED'
-  | 'STOPPING'
-  | 'BACKOFF'
-  | 'SUSPENDED'
-  | 'FAILED'
-  | 'TERMINATED';
+export const TRANSPONDER_STATES = [
+  'NEW',
+  'WAITING_SOURCE',
+  'STARTING',
+  'ACTIVE',
+  'DEGRADED',
+  'STOPPING',
+  'BACKOFF',
+  'SUSPENDED',
+  'FAILED',
+  'TERMINATED',
+] as const;
+
+export type TransponderState = (typeof TRANSPONDER_STATES)[number];
 
 /**
  * Why a run ended. The class decides what follows, not the exit code alone (reference/supervision-and-user-pain.md §2.3).

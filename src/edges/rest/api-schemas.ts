@@ -1,23 +1,11 @@
 import { Type } from 'typebox';
-import type { TransponderKind, TransponderState } from '../../domain/transponder.ts';
+import { TRANSPONDER_STATES, type TransponderKind, type TransponderState } from '../../domain/transponder.ts';
 
 /** Times are milliseconds since 1970. What is not listed here does not leave the server. */
 
-const STATES: readonly TransponderState[] = [
-  'NEW',
-  'WAITING_SOURCE',
-  'STARTING',
-  'ACTIVE',
-  'DEGRADED',
-  'STOPPING',
-  'BACKOFF',
-  'SUSPENDED',
-  'FAILED',
-  'TERMINATED',
-];
 const KINDS: readonly TransponderKind[] = ['rtmp_push', 'rtmp_pull', 'wcs_push', 'wcs_pull'];
 
-const State = Type.Unsafe<TransponderState>({ type: 'string', enum: STATES });
+const State = Type.Unsafe<TransponderState>({ type: 'string', enum: TRANSPONDER_STATES });
 const Kind = Type.Unsafe<TransponderKind>({ type: 'string', enum: KINDS });
 const NumberOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] });
 const TextOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
