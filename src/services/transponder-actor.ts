@@ -11,8 +11,8 @@ import type { ProcessUsage } from '../supervisor/process-usage.ts';
 import { brokenInvariant, exitClassOf, isFinal, transition } from '../supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
-import type { PushStatus, TransponderNotice, TransponderTotals } from './transponder-request.ts';
-import { audioOf } from './transponder-row.ts';
+import type { PushStatus, PushView, TransponderNotice, TransponderTotals } from './transponder-request.ts';
+import { audioOf, ShownPush } from './transponder-row.ts';
 import { PushHealth, type PushCondition } from './push-health.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
@@ -48,8 +48,10 @@ export interface ActorOptions {
   readonly params: PushParams;
   /** Who named the destination, for the address policy. */
   readonly destinationCaller: DestinationCaller;
-  /** Parses the unsealed URL anew for each run, so that it does not lie in memory between runs. */
+  /** Parsed anew from the unsealed URL for each run. */
   readonly openTarget: () => RtmpTarget;
+  /** For callers, who are shown it (`view`). */
+  readonly openUrl: () => string;
 }
 
 interface CurrentRun {
@@ -93,6 +95,7 @@ export class TransponderActor {
   readonly #context: ActorContext;
   readonly #options: ActorOptions;
   readonly #logger: Logger;
+  readonly #shown: ShownPush;
   #row: TransponderRow;
   #machine: Transponder;
   #current: CurrentRun | undefined;
@@ -107,6 +110,7 @@ export class TransponderActor {
     this.#context = context;
     this.#options = options;
     this.#row = options.row;
+    this.#shown = new ShownPush(options.openUrl);
     this.#machine = options.machine;
     const { id, streamName, destRedacted } = options.row;
     this.#logger = context.logger.child({ transponderId: id, stream: streamName, destination: destRedacted });
@@ -117,6 +121,11 @@ export class TransponderActor {
 
   get row(): TransponderRow {
     return this.#row;
+  }
+
+  /** As callers see it; the same object until something of it changes. */
+  get view(): PushView {
+    return this.#shown.of(this.#row);
   }
 
   /** Wanted and not over: what `find` shows and what a second startup collides with. */

@@ -85,8 +85,35 @@ export function audioOf(row: TransponderRow): AudioMode {
   return sound ? { mode: 'sound', ...sound } : { mode: 'source' };
 }
 
+/**
+ * The same object until it would show something else, so that a list of a thousand costs next to nothing. The URL is unsealed
+ * when it is first shown, and kept.
+ */
+export class ShownPush {
+  readonly #openUrl: () => string;
+  #row: TransponderRow | undefined;
+  #view: PushView | undefined;
+
+  constructor(openUrl: () => string) {
+    this.#openUrl = openUrl;
+  }
+
+  of(row: TransponderRow): PushView {
+    const shown = this.#row;
+    const isSame = shown !== undefined && SHOWN_FIELDS.every((field) => shown[field] === row[field]);
+    if (this.#view && isSame) return this.#view;
+    this.#row = row;
+    this.#view = viewOf(row, this.#view?.rtmpUrl ?? this.#openUrl());
+    return this.#view;
+  }
+}
+
+/** All of a row that `viewOf` may look at. */
+const SHOWN_FIELDS = ['id', 'remoteName', 'requestJson', 'muted', 'soundJson'] as const;
+type ShownRow = Pick<TransponderRow, (typeof SHOWN_FIELDS)[number]>;
+
 /** The URL is shown to callers because WCS shows it; nowhere else (reference/wcs-protocol.md §3.1). */
-export function viewOf(row: TransponderRow, rtmpUrl: string): PushView {
+function viewOf(row: ShownRow, rtmpUrl: string): PushView {
   const request = JSON.parse(row.requestJson) as StoredRequest;
   const sound = soundOf(row);
   return {
@@ -108,6 +135,6 @@ export function viewOf(row: TransponderRow, rtmpUrl: string): PushView {
 }
 
 /** The inserted sound, heard or not. */
-export function soundOf(row: TransponderRow): Sound | undefined {
+export function soundOf(row: Pick<TransponderRow, 'soundJson'>): Sound | undefined {
   return row.soundJson === null ? undefined : (JSON.parse(row.soundJson) as Sound);
 }

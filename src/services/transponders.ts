@@ -30,7 +30,7 @@ import type {
   TransponderNotice,
   TransponderTotals,
 } from './transponder-request.ts';
-import { newPushRow, viewOf } from './transponder-row.ts';
+import { newPushRow } from './transponder-row.ts';
 import type { StoredRequest } from './transponder-row.ts';
 import { runView, transponderView } from './transponder-view.ts';
 import type { TransponderDetail, TransponderView } from './transponder-view.ts';
@@ -176,15 +176,14 @@ export class TransponderService {
     this.#requireSource(request, caller);
     const actor = this.#create(request, caller, target, remoteName);
     actor.dispatch({ type: this.#sources.has(request.streamName) ? 'sourceUp' : 'sourceDown' });
-    return viewOf(actor.row, request.rtmpUrl);
+    return actor.view;
   }
 
-  /** Live pushes that match; empty when there are none. */
+  /** Live pushes that match; empty when there are none. A push is the same object as before while it is shown the same. */
   find({ streamName, rtmpUrl }: PushFilter): PushView[] {
-    const { secrets } = this.#options.store;
     return [...this.#actors.values()]
       .filter(({ isLive, row }) => isLive && (streamName === undefined || isNamed(row, streamName)))
-      .map(({ row }) => viewOf(row, secrets.open(row.destSecret, row.id)))
+      .map(({ view }) => view)
       .filter((view) => rtmpUrl === undefined || view.rtmpUrl === rtmpUrl);
   }
 
@@ -347,6 +346,7 @@ export class TransponderService {
       // What a page names comes from anyone; the configuration is the operator's own word.
       destinationCaller: caller === 'publisher' ? 'other' : 'rest',
       openTarget: () => this.#openTarget(row, request),
+      openUrl: () => this.#openUrl(row),
     });
     this.#actors.set(id, actor);
     void actor.finished.then(() => {
@@ -357,8 +357,12 @@ export class TransponderService {
     return actor;
   }
 
-  #openTarget({ id, destSecret }: TransponderRow, request: StoredRequest): RtmpTarget {
-    return this.#destinationOf({ ...request, rtmpUrl: this.#options.store.secrets.open(destSecret, id) }).target;
+  #openTarget(row: TransponderRow, request: StoredRequest): RtmpTarget {
+    return this.#destinationOf({ ...request, rtmpUrl: this.#openUrl(row) }).target;
+  }
+
+  #openUrl({ id, destSecret }: TransponderRow): string {
+    return this.#options.store.secrets.open(destSecret, id);
   }
 
   #viewOf(row: TransponderRow): TransponderView {

@@ -5,6 +5,8 @@ import { rowWith } from '../store/store-fixture.ts';
 import { transponderFixture } from './transponder-fixture.ts';
 import type { TransponderFixture } from './transponder-fixture.ts';
 
+type Wrap = NonNullable<NonNullable<Parameters<typeof transponderFixture>[0]>['wrapStore']>;
+
 const request: StartupRequest = { streamName: 'cam', rtmpUrl: 'rtmp://dest.example:1935/live' };
 let f: TransponderFixture;
 
@@ -178,6 +180,68 @@ describe('find', () => {
     await f.service.startup(request, 'rest');
     f.runs.last.end('dest_refused');
     expect(f.service.find({})).toEqual([]);
+  });
+});
+
+describe('what is shown of a push', () => {
+  it('changes at once with its sound, and with nothing else that happens to it', async () => {
+    await begin({ config: { restore: true } });
+    const asked = { ...request, options: { action: 'sound_on', soundFile: 'test.wav', loop: true } } as const;
+    const started = await f.service.startup(asked, 'rest');
+    const { mediaSessionId: id } = started;
+    const shown = () => f.service.find({})[0];
+    expect(shown()).toBe(started);
+
+    f.runs.last.becomeActive();
+    f.runs.last.options.onEvent({ type: 'progress', bytesOut: 1000, backlogBytes: 5 });
+    f.clock.advance(5000);
+    f.runs.last.end('dest_reset');
+    f.clock.advance(5000);
+    expect(stateOf(id)).toBe('STARTING');
+    expect(shown()).toBe(started);
+
+    const { muted, soundEnabled, soundFile, loop, ...rest } = started;
+    expect({ muted, soundEnabled, soundFile, loop }).toEqual({
+      muted: false,
+      soundEnabled: true,
+      soundFile: 'test.wav',
+      loop: true,
+    });
+    f.service.mute(id);
+    expect(shown()).toEqual({ ...started, muted: true });
+    f.service.unmute(id);
+    expect(shown()).toEqual(started);
+    await f.service.soundOn(id, 'test.wav', false);
+    expect(shown()).toEqual({ ...started, loop: false });
+    f.service.soundOff(id);
+    expect(shown()).toEqual({ ...rest, muted: false, soundEnabled: false });
+    await f.service.terminate(id);
+    expect(shown()).toBeUndefined();
+  });
+
+  it('takes its URL out of the seal once, however often it is listed and changed', async () => {
+    const opened: string[] = [];
+    const wrapStore: Wrap = (store) => ({
+      ...store,
+      secrets: {
+        ...store.secrets,
+        open(sealed, context) {
+          opened.push(context);
+          return store.secrets.open(sealed, context);
+        },
+      },
+    });
+    await begin({ wrapStore });
+    const ids = [];
+    for (const name of ['a', 'b', 'c']) {
+      const asked = { ...request, rtmpUrl: `rtmp://dest.example/${name}`, streamName: 'later', waitForStream: true };
+      ids.push((await f.service.startup(asked, 'rest')).mediaSessionId);
+    }
+    for (const id of ids) {
+      f.service.mute(id);
+      expect(f.service.find({ rtmpUrl: 'rtmp://dest.example/b' })).toHaveLength(1);
+    }
+    expect(opened.toSorted()).toEqual(ids.toSorted());
   });
 });
 

@@ -1,10 +1,26 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import type { PushView } from '../../services/transponder-request.ts';
 import type { TransponderService } from '../../services/transponders.ts';
 import { foundOr404, sendVoid } from './answers.ts';
 import { MediaSessionBody, PushAnswer, PushFindBody, PushListAnswer, SoundOnBody, StartupBody } from './schemas.ts';
 
 /** `options` of a push are kept as long as it lives, in memory and in the store. */
 const STARTUP_BODY_LIMIT_BYTES = 16 * 1024;
+
+const texts = new WeakMap<PushView, string>();
+
+/** In JSON. Each push is written once for as long as it is shown the same: a long list must hold up no media. */
+function listText(pushes: readonly PushView[]): string {
+  return `[${pushes.map(textOf).join(',')}]`;
+}
+
+function textOf(push: PushView): string {
+  const known = texts.get(push);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(push);
+  texts.set(push, text);
+  return text;
+}
 
 /** `/push/*`: RTMP transponders (reference/wcs-protocol.md §3.1). */
 export const pushRoutes: FastifyPluginCallbackTypebox<{ transponders: TransponderService }> = (
@@ -18,14 +34,18 @@ export const pushRoutes: FastifyPluginCallbackTypebox<{ transponders: Transponde
     ({ body }) => transponders.startup(body, 'rest'),
   );
 
-  app.post('/find', { schema: { body: PushFindBody, response: PushListAnswer } }, async ({ body }) =>
-    foundOr404(transponders.find(body), 'TRANSPONDER_NOT_FOUND', 'no transponder matches'),
+  const serializerCompiler = () => listText;
+  app.post(
+    '/find',
+    { schema: { body: PushFindBody, response: PushListAnswer }, serializerCompiler },
+    async ({ body }) => foundOr404(transponders.find(body), 'TRANSPONDER_NOT_FOUND', 'no transponder matches'),
   );
 
   app.route({
     method: ['GET', 'POST'],
     url: '/find_all',
     schema: { response: PushListAnswer },
+    serializerCompiler,
     handler: async () => foundOr404(transponders.find({}), 'TRANSPONDER_NOT_FOUND', 'there is no transponder'),
   });
 

@@ -138,6 +138,22 @@ describe('/push/find and /push/find_all', () => {
     expect(listed.json()).toEqual([started]);
   });
 
+  it('answer what is true now, and the echoed options as they were given', async () => {
+    const options = { custom: 'ö "quoted" \u2028', nested: { list: [1, null] } };
+    const { mediaSessionId } = (await f.post('/push/startup', { ...startup, options })).json();
+    const lists = async () => {
+      const all = await f.post('/push/find_all');
+      expect((await f.post('/push/find', {})).body).toBe(all.body);
+      return all.json();
+    };
+    expect(await lists()).toMatchObject([{ muted: false, options }]);
+    await f.post('/push/mute', { mediaSessionId });
+    expect(await lists()).toMatchObject([{ muted: true, options }]);
+    await f.post('/push/startup', { ...startup, rtmpUrl: 'rtmp://localhost/other' });
+    await f.post('/push/unmute', { mediaSessionId });
+    expect(await lists()).toMatchObject([{ mediaSessionId, muted: false }, { rtmpUrl: 'rtmp://localhost/other' }]);
+  });
+
   it('do not show what failed or was terminated', async () => {
     const id = await startedId();
     await f.post('/push/terminate', { mediaSessionId: id });
