@@ -5,6 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
  * answer took in milliseconds, and how many elements the shortest list had. A process of its own, so that no other work of a
  * test is measured with it.
  */
+export interface TimedPosts {
+  readonly latenciesMs: readonly number[];
+  readonly fewestElements: number;
+}
+
 const [url = '', durationMs, pauseMs] = process.argv.slice(2);
 const WARM_UP_CALLS = 20;
 
@@ -26,4 +31,4 @@ while (performance.now() < endMs) {
   fewestElements = Math.min(fewestElements, elements);
   await delay(Number(pauseMs));
 }
-process.stdout.write(JSON.stringify({ latenciesMs, fewestElements }));
+process.stdout.write(JSON.stringify({ latenciesMs, fewestElements } satisfies TimedPosts));
