@@ -34,6 +34,8 @@ export interface VideoTrack {
   readonly codec: VideoCodec;
   readonly width: number;
   readonly height: number;
+  /** Of H.264: whether browsers play the units as they are. Absent until a keyframe has told, and where none does. */
+  readonly isWebrtcReady?: boolean | undefined;
 }
 
 export interface AudioTrack {

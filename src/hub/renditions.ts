@@ -102,7 +102,8 @@ function planVideoPart(stream: LiveStream, wanted: RenditionNeed): VideoPart {
   const track = stream.tracks.video;
   if (wanted.video === 'none' || track === undefined) return { mode: 'none', key: 'video:none' };
   const need = normaliseVideoNeed(wanted);
-  if (track.codec === 'h264' && isAsPublished(need)) return { mode: 'copy', key: 'video:copy' };
+  const isTaken = track.codec === 'h264' && !(wanted.webrtcReady === true && track.isWebrtcReady === false);
+  if (isTaken && isAsPublished(need)) return { mode: 'copy', key: 'video:copy' };
   const { widthPx, heightPx, fps, keyFrameIntervalFrames } = need;
   const canvas = `${widthPx ?? 'auto'}x${heightPx ?? 'auto'}`;
   const key = `video:${canvas} fps:${fps ?? 'auto'} gop:${keyFrameIntervalFrames ?? 'auto'}`;

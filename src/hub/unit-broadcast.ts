@@ -1,5 +1,6 @@
 import type { Logger } from '../domain/logger.ts';
 import type { MediaUnit, Tracks, VideoUnit } from '../domain/media.ts';
+import { isWebrtcReadyH264 } from '../protocol/h264/webrtc-ready.ts';
 import { GopCache, type GopCacheOptions } from './gop-cache.ts';
 import { BoundedReader } from './reader.ts';
 import type { Reader, ReaderOptions, UnitSource } from './unit-source.ts';
@@ -90,10 +91,12 @@ export class UnitBroadcast implements UnitSource {
   }
 
   #noteFormat(keyframe: VideoUnit): void {
-    const { codec, width, height } = keyframe;
+    const { codec, width, height, data } = keyframe;
     const known = this.#tracks.video;
     if (width === 0 || height === 0) return;
-    if (known && known.codec === codec && known.width === width && known.height === height) return;
-    this.setTracks({ ...this.#tracks, video: { codec, width, height } });
+    const isWebrtcReady = codec === 'h264' ? isWebrtcReadyH264(data, keyframe) : undefined;
+    const isSameSize = known?.width === width && known.height === height;
+    if (isSameSize && known.codec === codec && known.isWebrtcReady === isWebrtcReady) return;
+    this.setTracks({ ...this.#tracks, video: { codec, width, height, isWebrtcReady } });
   }
 }

@@ -54,6 +54,8 @@ export interface Reader {
 export interface RenditionNeed {
   readonly video: 'h264' | 'none';
   readonly audio: 'aac' | 'opus' | 'none';
+  /** Only what browsers play: without B-frames, and of a profile and format that they decode (`protocol/h264/webrtc-ready.ts`). */
+  readonly webrtcReady?: boolean | undefined;
   /** Picture height in pixels; width follows the aspect ratio unless `widthPx` is given too. */
   readonly heightPx?: number | undefined;
   readonly widthPx?: number | undefined;

@@ -11,7 +11,7 @@ export const NAL_STAP_A = 24;
 export const NAL_FU_A = 28;
 
 export const START_CODE = Buffer.from([0, 0, 0, 1]);
-const SHORT_START_CODE = Buffer.from([0, 0, 1]);
+export const SHORT_START_CODE = Buffer.from([0, 0, 1]);
 
 export type NalLengthBytes = 1 | 2 | 4;
 

@@ -20,6 +20,10 @@ export interface SequenceParameterSet {
    * VUI, else the largest value that the profile and level allow (§E.2.1).
    */
   readonly maxNumReorderFrames: number;
+  /** The same, only where the VUI says it. Many encoders without B-frames say nothing. */
+  readonly declaredReorderFrames: number | undefined;
+  /** Frames only: neither fields nor macroblock pairs of fields (frame_mbs_only_flag). */
+  readonly isProgressive: boolean;
 }
 
 const MAX_SIDE_PIXELS = 16_384;
@@ -90,7 +94,7 @@ export function parseSps(nal: Buffer): SequenceParameterSet {
   const height = heightMbs * 16 - crop.vertical;
   if (width <= 0 || height <= 0) throw new ProtocolError('H264_SPS', 'cropping leaves nothing of the picture');
 
-  const fromVui = bits.flag() ? readVuiReorderFrames(bits) : undefined;
+  const declaredReorderFrames = bits.flag() ? readVuiReorderFrames(bits) : undefined;
   const noReordering =
     pocType === 2 ||
     profileIdc === BASELINE_PROFILE ||
@@ -105,7 +109,9 @@ export function parseSps(nal: Buffer): SequenceParameterSet {
     bitDepthChroma: format.bitDepthChroma,
     width,
     height,
-    maxNumReorderFrames: fromVui ?? (noReordering ? 0 : maxDpbFrames(levelIdc, widthMbs * heightMbs)),
+    maxNumReorderFrames: declaredReorderFrames ?? (noReordering ? 0 : maxDpbFrames(levelIdc, widthMbs * heightMbs)),
+    declaredReorderFrames,
+    isProgressive: frameMbsOnly === 1,
   };
 }
 
