@@ -14,6 +14,8 @@ const UNWANTED_LINGER_MS = 2_000;
 
 /** What a stream may ask of whoever publishes it. */
 export interface LiveStreamSource {
+  /** The media worker's stream where it is one of its own: WebRTC players get its packets as they are. */
+  readonly webrtcStreamId?: string | undefined;
   /** Absent where no live encoder listens. Called at most once per 500 ms. */
   requestKeyframe?(): void;
   /** Frames need not be sent while they are not wanted. When wanted again, the cached GOP is best sent first. */
@@ -71,6 +73,10 @@ export class LiveStream implements UnitSource {
 
   get tracks(): Tracks {
     return this.#broadcast.tracks;
+  }
+
+  get webrtcStreamId(): string | undefined {
+    return this.#options.source.webrtcStreamId;
   }
 
   get hasEnded(): boolean {

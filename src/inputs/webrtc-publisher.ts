@@ -33,6 +33,7 @@ export class WebrtcPublishers {
     const stream = hub.publish(name, {
       id: mediaSessionId,
       source: {
+        webrtcStreamId: mediaSessionId,
         requestKeyframe: () => worker.requestKeyframe(mediaSessionId),
         setFramesWanted: (wanted) => worker.setFramesWanted(mediaSessionId, wanted),
       },

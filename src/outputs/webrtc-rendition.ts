@@ -1,12 +1,12 @@
 import type { Clock } from '../domain/clock.ts';
-import type { AudioTrack } from '../domain/media.ts';
+import type { AudioTrack, MediaUnit } from '../domain/media.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { LiveStream } from '../hub/live-stream.ts';
 import { planVideo } from '../hub/plan-video.ts';
 import type { RenditionLease, Renditions } from '../hub/renditions.ts';
 import { SharedByKey, type Shareable } from '../hub/shared.ts';
 import type { VideoNeed } from '../hub/transcoder.ts';
-import type { Reader, ReaderOptions, UnitSource } from '../hub/unit-source.ts';
+import type { ReaderOptions } from '../hub/unit-source.ts';
 import type { MediaEvent, MediaWorker } from '../webrtc/media-worker.ts';
 
 /** The cached GOP and what comes while it is given. */
@@ -40,9 +40,10 @@ export interface PlayableRendition {
 }
 
 /**
- * Streams in other picture sizes for WebRTC players: one transcoder and one packetised stream for all players that ask for the
- * same of the same publisher. Audio is the publisher's own. The transcoder lingers for a moment after the last player
- * (`hub/renditions.ts`), so that the next one need not wait for it.
+ * Streams for WebRTC players that the media worker does not have: in other picture sizes, or of sources that do not speak
+ * WebRTC. One packetised stream for all players that ask for the same of the same source. Picture and sound are copied where
+ * browsers play them, else transcoded (`hub/renditions.ts`), where the transcoder lingers for a moment after the last
+ * player, so that the next one need not wait for it.
  */
 export class WebrtcRenditions {
   readonly #options: WebrtcRenditionsOptions;
@@ -54,18 +55,17 @@ export class WebrtcRenditions {
     this.#shared = new SharedByKey(options.clock, 0);
   }
 
-  /** `undefined` where what is published is what is asked for, or has no picture, or is not live under that name and id. */
+  /** `undefined` where the worker's own stream is what is asked for, or nothing is live under that name and id. */
   lease(
     source: { name: string; mediaSessionId: string } & PictureSize,
     wish: PictureSize,
   ): PlayableRendition | undefined {
     const stream = this.#options.hub.find(source.name);
     if (stream?.id !== source.mediaSessionId) return undefined;
-    const need = this.#needOf(stream, source, wish);
-    if (!need) return undefined;
-    const { value, release } = this.#shared.lease(`${stream.id} ${need.widthPx ?? 0}x${need.heightPx}`, () =>
-      this.#open(stream, need),
-    );
+    const need = this.#resizingNeed(stream, source, wish);
+    if (!need && stream.webrtcStreamId !== undefined) return undefined;
+    const key = need ? `${need.widthPx ?? 0}x${need.heightPx}` : 'as published';
+    const { value, release } = this.#shared.lease(`${stream.id} ${key}`, () => this.#open(stream, need ?? {}));
     return {
       streamId: value.streamId,
       get size() {
@@ -80,7 +80,7 @@ export class WebrtcRenditions {
     if (event.type === 'keyframeNeeded') this.#byStreamId.get(event.streamId)?.requestKeyframe();
   }
 
-  #needOf(stream: LiveStream, source: PictureSize, wish: PictureSize): VideoNeed | undefined {
+  #resizingNeed(stream: LiveStream, source: PictureSize, wish: PictureSize): VideoNeed | undefined {
     const { video } = stream.tracks;
     if (!video || wish.height <= 0) return undefined;
     const { preserveAspectRatio } = this.#options;
@@ -93,8 +93,8 @@ export class WebrtcRenditions {
   #open(stream: LiveStream, need: VideoNeed): UnitBridge {
     const { worker, renditions, newId } = this.#options;
     const streamId = newId();
-    const lease = renditions.renditionOf(stream, { ...need, video: 'h264', audio: 'none' });
-    const bridge = new UnitBridge({ streamId, stream, lease, worker, onStop: () => this.#byStreamId.delete(streamId) });
+    const onStop = () => this.#byStreamId.delete(streamId);
+    const bridge = new UnitBridge({ streamId, stream, need, renditions, worker, onStop });
     this.#byStreamId.set(streamId, bridge);
     return bridge;
   }
@@ -103,64 +103,114 @@ export class WebrtcRenditions {
 interface UnitBridgeOptions {
   readonly streamId: string;
   readonly stream: LiveStream;
-  readonly lease: RenditionLease;
+  readonly need: VideoNeed;
+  readonly renditions: Renditions;
   readonly worker: MediaWorker;
   readonly onStop: () => void;
 }
 
-/** The picture of a rendition and the sound of the stream itself, on their one timeline, as one stream of the worker. */
+/** Picture and sound of a stream as browsers take them, on its one timeline, as one stream of the worker. */
 class UnitBridge implements Shareable {
   readonly streamId: string;
   size: PictureSize = { width: 0, height: 0 };
   hasEnded = false;
   readonly #options: UnitBridgeOptions;
-  readonly #readers: readonly Reader[];
+  #picture: ReadRendition | undefined;
+  readonly #sound: ReadRendition | undefined;
 
   constructor(options: UnitBridgeOptions) {
     this.#options = options;
     this.streamId = options.streamId;
-    const { stream, lease, worker, streamId } = options;
-    worker.openUnitStream({ streamId, video: { codec: 'h264' }, audio: rtpAudio(stream.tracks.audio) });
-    this.#readers = [
-      this.#read(lease.source, { label: 'picture for WebRTC players', fromCachedGop: true, audio: false }),
-      this.#read(stream, { label: 'sound for WebRTC players', fromCachedGop: false, video: 'none' }),
-    ];
+    const { video, audio } = options.stream.tracks;
+    options.worker.openUnitStream({
+      streamId: options.streamId,
+      video: video && { codec: 'h264' },
+      audio: audio && { codec: rtpAudio(audio) },
+    });
+    if (video) this.#picture = this.#readPicture();
+    if (audio) this.#sound = this.#readSound(audio);
   }
 
   requestKeyframe(): void {
-    this.#options.lease.source.requestKeyframe();
+    this.#picture?.lease.source.requestKeyframe();
   }
 
   stop(): void {
     this.#end();
-    for (const reader of this.#readers) reader.close();
-    this.#options.lease.release();
     this.#options.onStop();
   }
 
-  #read(source: UnitSource, options: Pick<ReaderOptions, 'label' | 'fromCachedGop' | 'video' | 'audio'>): Reader {
-    const { worker, streamId } = this.#options;
-    return source.addReader({
+  /** What is a copy becomes a transcode with the first keyframe that browsers do not take, and stays one. */
+  #readPicture(): ReadRendition {
+    const { stream, need, renditions, worker, streamId } = this.#options;
+    const mayBeCopy = stream.tracks.video?.isWebrtcReady !== false;
+    const lease = renditions.renditionOf(stream, { ...need, video: 'h264', audio: 'none', webrtcReady: true });
+    return this.#read(lease, { label: 'picture for WebRTC players', fromCachedGop: true, audio: false }, (unit) => {
+      if (unit.kind === 'video' && unit.isKeyframe) {
+        if (mayBeCopy && lease.source.tracks.video?.isWebrtcReady === false) {
+          this.#picture?.close();
+          this.#picture = this.#readPicture();
+          return;
+        }
+        this.size = { width: unit.width, height: unit.height };
+      }
+      worker.writeUnit(streamId, unit);
+    });
+  }
+
+  #readSound(track: AudioTrack): ReadRendition {
+    const { stream, renditions, worker, streamId } = this.#options;
+    const lease =
+      track.codec === 'aac'
+        ? renditions.renditionOf(stream, { video: 'none', audio: 'opus' })
+        : { source: stream, release: () => {} };
+    const label = 'sound for WebRTC players';
+    return this.#read(lease, { label, fromCachedGop: false, video: 'none' }, (unit) =>
+      worker.writeUnit(streamId, unit),
+    );
+  }
+
+  #read(
+    lease: RenditionLease,
+    options: Pick<ReaderOptions, 'label' | 'fromCachedGop' | 'video' | 'audio'>,
+    write: (unit: MediaUnit) => void,
+  ): ReadRendition {
+    const reader = lease.source.addReader({
       ...options,
       maxQueueBytes: QUEUE_BYTES,
       onUnit: (unit) => {
-        if (unit.kind === 'video' && unit.isKeyframe) this.size = { width: unit.width, height: unit.height };
-        worker.writeUnit(streamId, unit);
+        write(unit);
         return true;
       },
       onEnd: () => this.#end(),
     });
+    return {
+      lease,
+      close: () => {
+        reader.close();
+        lease.release();
+      },
+    };
   }
 
-  /** Ends the players; the last of them lets go of the rest. */
+  /** Ends the players; the last of them lets go of the bridge. */
   #end(): void {
     if (this.hasEnded) return;
     this.hasEnded = true;
+    this.#picture?.close();
+    this.#sound?.close();
     this.#options.worker.closeUnitStream(this.streamId);
   }
 }
 
+/** A rendition while it is read. */
+interface ReadRendition {
+  readonly lease: RenditionLease;
+  /** Idempotent. */
+  close(): void;
+}
+
 /** RTP carries no AAC to browsers. */
-function rtpAudio(track: AudioTrack | undefined) {
-  return track && track.codec !== 'aac' ? { codec: track.codec } : undefined;
+function rtpAudio({ codec }: AudioTrack): Exclude<AudioTrack['codec'], 'aac'> {
+  return codec === 'aac' ? 'opus' : codec;
 }

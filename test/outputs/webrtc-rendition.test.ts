@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/domain/logger.ts';
 import type { Tracks } from '../../src/domain/media.ts';
 import { Hub } from '../../src/hub/hub.ts';
+import type { LiveStreamSource } from '../../src/hub/live-stream.ts';
 import { Renditions } from '../../src/hub/renditions.ts';
-import type { TranscoderFactory, VideoTranscoderOptions } from '../../src/hub/transcoder.ts';
+import type { AudioTranscoderOptions, TranscoderFactory, VideoTranscoderOptions } from '../../src/hub/transcoder.ts';
 import { WebrtcRenditions } from '../../src/outputs/webrtc-rendition.ts';
-import { audioUnit, keyUnit, videoUnit } from '../hub/units.ts';
+import { audioUnit, keyUnit, shape, videoUnit } from '../hub/units.ts';
 import { FakeMediaWorker } from '../services/fake-media-worker.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -15,24 +16,53 @@ const TRACKS: Tracks = {
 };
 const SOURCE = { name: 'cam', mediaSessionId: 'P', width: 640, height: 360 };
 
-function setUp({ tracks = TRACKS, preserveAspectRatio = true } = {}) {
+/** x264 at 640x360: baseline, and high with three B-frames. */
+const READY_SPS = Buffer.from('000000016742c01ed900a02ff97011000003000100000300320f162e48', 'hex');
+const REORDERING_SPS = Buffer.from('000000016764001eacd940a02ff97011000003000100000300320f162d96', 'hex');
+
+interface SetUp {
+  readonly tracks?: Tracks;
+  readonly preserveAspectRatio?: boolean;
+  /** Not in the worker. */
+  readonly isForeign?: boolean;
+}
+
+function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false }: SetUp = {}) {
   const clock = new ManualClock();
   const hub = new Hub(silentLogger);
   const encoders: (VideoTranscoderOptions & { isClosed: boolean })[] = [];
+  const soundEncoders: (AudioTranscoderOptions & { isClosed: boolean })[] = [];
   const factory: TranscoderFactory = {
-    audio: () => expect.fail('sound is not transcoded for players'),
+    audio(options) {
+      const encoder = { ...options, isClosed: false };
+      soundEncoders.push(encoder);
+      return {
+        feed: (unit) => options.onUnit({ ...unit, codec: options.to }),
+        close: async () => void (encoder.isClosed = true),
+      };
+    },
     video(options) {
       const encoder = { ...options, isClosed: false };
       encoders.push(encoder);
-      const height = options.need.heightPx!;
+      const height = options.need.heightPx ?? options.from.height;
       return {
-        feed: (unit) => options.onUnit({ ...unit, codec: 'h264', height, width: options.need.widthPx ?? height }),
+        feed: (unit) =>
+          options.onUnit({
+            ...unit,
+            codec: 'h264',
+            height,
+            width: options.need.widthPx ?? height,
+            data: unit.isKeyframe ? READY_SPS : unit.data,
+          }),
         close: async () => void (encoder.isClosed = true),
       };
     },
   };
   let keyframesAsked = 0;
-  const source = { setFramesWanted: () => {}, requestKeyframe: () => void keyframesAsked++ };
+  const source: LiveStreamSource = {
+    setFramesWanted: () => {},
+    ...(!isForeign && { webrtcStreamId: 'P', requestKeyframe: () => void keyframesAsked++ }),
+  };
   const stream = hub.publish('cam', { id: 'P', source, tracks, clock, logger: silentLogger });
   const worker = new FakeMediaWorker();
   let ids = 0;
@@ -44,7 +74,7 @@ function setUp({ tracks = TRACKS, preserveAspectRatio = true } = {}) {
     clock,
     newId: () => `rendition-${ids++}`,
   });
-  return { clock, hub, stream, worker, encoders, playable, keyframesAsked: () => keyframesAsked };
+  return { clock, hub, stream, worker, encoders, soundEncoders, playable, keyframesAsked: () => keyframesAsked };
 }
 
 describe('a player’s wish for a picture size', () => {
@@ -78,7 +108,7 @@ describe('a player’s wish for a picture size', () => {
 
 describe('a rendition for players', () => {
   it('is one transcoder and one stream of the worker for all that ask for the same, with the sound of the publisher', async () => {
-    const { playable, encoders, worker, stream, clock } = setUp();
+    const { playable, encoders, soundEncoders, worker, stream, clock } = setUp();
     const leases = Array.from({ length: 10 }, () => playable.lease(SOURCE, { width: 0, height: 180 })!);
     const other = playable.lease(SOURCE, { width: 0, height: 90 })!;
     expect(new Set(leases.map(({ streamId }) => streamId)).size).toBe(1);
@@ -96,6 +126,7 @@ describe('a rendition for players', () => {
       expect.objectContaining({ height: 180 }),
     ]);
     expect(leases[0]!.size).toEqual({ width: 180, height: 180 });
+    expect(soundEncoders).toEqual([]);
 
     for (const lease of leases) lease.release();
     expect([...worker.unitStreams.keys()]).toEqual([other.streamId]);
@@ -137,5 +168,84 @@ describe('a rendition for players', () => {
     await Promise.resolve();
     expect(worker.unitStreams.size).toBe(0);
     second.release();
+  });
+});
+
+const NO_WISH = { width: 0, height: 0 };
+const AAC: Tracks = { ...TRACKS, audio: { codec: 'aac', sampleRateHz: 44_100, channels: 1 } };
+
+describe('a stream that did not come by WebRTC', () => {
+  it('is one stream of the worker for all its players, with picture and sound copied where browsers take them', async () => {
+    const { playable, encoders, soundEncoders, worker, stream } = setUp({ isForeign: true });
+    const leases = [playable.lease(SOURCE, NO_WISH)!, playable.lease(SOURCE, { width: 0, height: 360 })!];
+    stream.writeUnit({ ...keyUnit(0), data: READY_SPS });
+    stream.writeUnit(audioUnit(0));
+    stream.writeUnit(videoUnit(40));
+    await Promise.resolve();
+    expect([...worker.unitStreams.keys()]).toEqual([leases[0]!.streamId]);
+    expect(shape(worker.unitStreams.get(leases[0]!.streamId)!)).toBe('K0 a0 v40');
+    expect([encoders, soundEncoders]).toEqual([[], []]);
+    expect(leases[1]!.size).toEqual({ width: 640, height: 360 });
+    for (const lease of leases) lease.release();
+    expect(worker.unitStreams.size).toBe(0);
+  });
+
+  it('gets its AAC made Opus by one transcoder, whatever sizes its players ask for', async () => {
+    const { playable, encoders, soundEncoders, worker, stream, clock } = setUp({ isForeign: true, tracks: AAC });
+    const whole = playable.lease(SOURCE, NO_WISH)!;
+    const half = playable.lease(SOURCE, { width: 0, height: 180 })!;
+    stream.writeUnit({ ...keyUnit(0), data: READY_SPS });
+    stream.writeUnit(audioUnit(0, 3, 'aac'));
+    await Promise.resolve();
+    expect(soundEncoders.map(({ to }) => to)).toEqual(['opus']);
+    expect(encoders.map(({ need }) => need.heightPx)).toEqual([180]);
+    for (const { streamId } of [whole, half]) {
+      const units = worker.unitStreams.get(streamId)!;
+      expect(units.filter(({ kind }) => kind === 'audio').map(({ codec }) => codec)).toEqual(['opus']);
+    }
+    whole.release();
+    half.release();
+    clock.advance(6000);
+    expect([encoders[0]!.isClosed, soundEncoders[0]!.isClosed]).toEqual([true, true]);
+    stream.end('its publisher is gone');
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('gets a transcoder where it is known that browsers do not take its picture', async () => {
+    const { playable, encoders, worker, stream } = setUp({ isForeign: true });
+    stream.writeUnit({ ...keyUnit(0), data: REORDERING_SPS });
+    const lease = playable.lease(SOURCE, NO_WISH)!;
+    await Promise.resolve();
+    expect(encoders).toHaveLength(1);
+    expect(worker.unitStreams.get(lease.streamId)!.map(({ data }) => data)).toEqual([READY_SPS]);
+  });
+
+  it('goes on for its players with a transcoder from the very keyframe with which browsers stop taking it', async () => {
+    const { playable, encoders, worker, stream } = setUp({ isForeign: true });
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    stream.writeUnit({ ...keyUnit(0), data: READY_SPS });
+    stream.writeUnit(videoUnit(40));
+    stream.writeUnit({ ...keyUnit(80), data: REORDERING_SPS });
+    await Promise.resolve();
+    stream.writeUnit(videoUnit(120));
+    stream.writeUnit({ ...keyUnit(160), data: READY_SPS });
+    expect(encoders).toHaveLength(1);
+    const units = worker.unitStreams.get(streamId)!;
+    expect(shape(units)).toBe('K0 v40 K80 v120 K160');
+    expect(units.some(({ data }) => data === REORDERING_SPS)).toBe(false);
+  });
+
+  it('of sound alone is played without a picture, whatever size is asked for', () => {
+    const { playable, worker, stream } = setUp({ isForeign: true, tracks: { audio: TRACKS.audio } });
+    const { streamId } = playable.lease(SOURCE, { width: 0, height: 180 })!;
+    stream.writeUnit(audioUnit(0));
+    expect(shape(worker.unitStreams.get(streamId)!)).toBe('a0');
+  });
+
+  it('is asked for no keyframe where nobody can give one', () => {
+    const { playable, keyframesAsked } = setUp({ isForeign: true });
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    playable.onMediaEvent({ type: 'keyframeNeeded', streamId });
+    expect(keyframesAsked()).toBe(0);
   });
 });
