@@ -2,12 +2,12 @@ import { WebSocket, type RawData } from 'ws';
 import type { CancelTimer, Clock } from '../../domain/clock.ts';
 import { ProtocolError } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
+import { RateLimit, type RateLimitOptions } from '../../domain/rate-limit.ts';
 import { STREAM_INFO } from '../../domain/stream-status.ts';
 import { type ClientMessage, type ConnectionRequest, decodeClientMessage } from '../../protocol/wcs/client-messages.ts';
 import { encodeServerMessage, type ServerMessage } from '../../protocol/wcs/server-messages.ts';
 import type { ClientSession, SessionChannel, Sessions } from '../../services/sessions.ts';
 import { dispatch, type DispatchServices } from './dispatch.ts';
-import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 
 /** Who is silent for `probes` intervals in a row is cut off. */
 export interface KeepAlive {

@@ -3,14 +3,15 @@ import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { AddressCounter, plainAddress } from '../../domain/client-address.ts';
 import type { Clock } from '../../domain/clock.ts';
 import type { Closable } from '../../domain/life-cycle.ts';
 import type { Logger } from '../../domain/logger.ts';
+import { RateLimit, type RateLimitOptions } from '../../domain/rate-limit.ts';
 import type { SessionChannel, Sessions } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
 import { Connection, type KeepAlive } from './connection.ts';
 import type { Snapshots } from './dispatch.ts';
-import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 
 export interface SignallingOptions {
   /** Listening or about to; their owner closes them, after this server. */
@@ -59,7 +60,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
     ...withoutUndefined(options),
   };
   const connections = new Set<Connection>();
-  const countByAddress = new Map<string, number>();
+  const countByAddress = new AddressCounter();
   const refusalLog = new RateLimit(clock, REFUSAL_LOG_RATE);
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -85,12 +86,10 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
       maxBufferedBytes,
     });
     connections.add(connection);
-    countByAddress.set(address, (countByAddress.get(address) ?? 0) + 1);
+    countByAddress.add(address);
     void connection.closed.then(() => {
       connections.delete(connection);
-      const left = countByAddress.get(address)! - 1;
-      if (left > 0) countByAddress.set(address, left);
-      else countByAddress.delete(address);
+      countByAddress.remove(address);
     });
     if (closing) connection.close();
   };
@@ -98,7 +97,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
     const { address } = endsOf(request).client;
-    const ofAddress = countByAddress.get(address) ?? 0;
+    const ofAddress = countByAddress.of(address);
     if (closing || connections.size >= maxConnections || ofAddress >= maxConnectionsPerAddress) {
       if (refusalLog.take()) {
         logger.warn({ address, ofAddress, connections: connections.size }, 'a connection is refused');
@@ -142,9 +141,4 @@ function endsOf(request: IncomingMessage): Pick<SessionChannel, 'client' | 'serv
     server: { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 },
     origin: request.headers.origin,
   };
-}
-
-/** IPv4 on a dual-stack socket comes as `::ffff:192.0.2.1`. */
-function plainAddress(address = ''): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, '');
 }

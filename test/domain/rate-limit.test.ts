@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { RateLimit } from '../../../src/edges/signalling/rate-limit.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
+import { RateLimit } from '../../src/domain/rate-limit.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 describe('RateLimit', () => {
   it('allows the burst, then the rate, and never more than the burst after a pause', () => {
