@@ -2,6 +2,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { TransponderCaller, TransponderState } from '../domain/transponder.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
+import type { AddressPolicy, DestinationCaller } from '../egress/address-policy.ts';
 import type { RtmpTarget } from '../egress/gate.ts';
 import { parseRtmpTarget } from '../egress/rtmp-target.ts';
 import type { Store } from '../store/open-store.ts';
@@ -13,7 +14,7 @@ import type { ProcessUsage } from '../supervisor/process-usage.ts';
 import { isFinal, newTransponder } from '../supervisor/transponder-machine.ts';
 import { MEDIA_SESSION_ID_BYTES, mediaSessionIdFrom } from './media-session-id.ts';
 import type { PushParams, PushRunFactory } from '../outputs/push-run.ts';
-import { requireResolvable } from './resolve-host.ts';
+import { requireUsableHost } from './resolve-host.ts';
 import type { HostResolver } from './resolve-host.ts';
 import { effectivePolicy, policyOfRow } from './restart-policy.ts';
 import type { RestartPolicyConfig } from './restart-policy.ts';
@@ -69,6 +70,8 @@ export interface TransponderServiceOptions {
   readonly logger: Logger;
   readonly runs: PushRunFactory;
   readonly resolveHost: HostResolver;
+  /** The gate's own, which decides again when it dials. */
+  readonly allowAddress: AddressPolicy;
   /** Whether the machine can carry one more push. */
   readonly admission: Pick<Admission, 'check'>;
   /** Whether a WAV of that name is in the media directory. */
@@ -103,6 +106,8 @@ export class TransponderService {
   readonly #noticeListeners = new Set<(notice: TransponderNotice) => void>();
   readonly #totals = { bytesOut: 0, invariantViolations: 0 };
   readonly #cancelTimers: (() => void)[];
+  /** Monotonic. */
+  #checkedUs: number;
   #closing: Promise<void> | undefined;
 
   constructor(options: TransponderServiceOptions) {
@@ -125,8 +130,9 @@ export class TransponderService {
     };
     this.#restore();
     this.#forget();
+    this.#checkedUs = clock.monotonicUs();
     this.#cancelTimers = [
-      clock.every(CHECK_PERIOD_MS, () => this.#actors.forEach((actor) => actor.check())),
+      clock.every(CHECK_PERIOD_MS, () => this.#check()),
       clock.every(PROGRESS_PERIOD_MS, () => this.#flushProgress()),
       clock.every(RETENTION_PERIOD_MS, () => this.#forget()),
     ];
@@ -162,7 +168,7 @@ export class TransponderService {
 
   /**
    * Creates a push and answers before it is connected, as WCS does. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
-   * BAD_REQUEST, SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
+   * BAD_REQUEST, SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, FORBIDDEN_ADDRESS, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
    */
   async startup(request: StartupRequest, caller: TransponderCaller): Promise<PushView> {
     this.#requireReady();
@@ -170,7 +176,9 @@ export class TransponderService {
     const { target, remoteName } = this.#destinationOf(request);
     this.#requireSource(request, caller);
     if (request.options?.action === 'sound_on') await this.#requireSoundFile(request.options.soundFile);
-    await requireResolvable(target.host, this.#options.resolveHost, this.#options.clock);
+    const { resolveHost: resolve, allowAddress, clock } = this.#options;
+    const refusalOf = (address: string) => allowAddress(address, destinationCallerOf(caller));
+    await requireUsableHost(target.host, { resolve, refusalOf, clock });
     // Time has passed: what was true may not be any more.
     this.#requireReady();
     this.#requireSource(request, caller);
@@ -343,8 +351,7 @@ export class TransponderService {
       row,
       machine: newTransponder({ policy, outlivesSource, sourceWaitMs, desired: row.desired, hasStarted }),
       params: JSON.parse(row.paramsJson) as PushParams,
-      // What a page names comes from anyone; the configuration is the operator's own word.
-      destinationCaller: caller === 'publisher' ? 'other' : 'rest',
+      destinationCaller: destinationCallerOf(caller),
       openTarget: () => this.#openTarget(row, request),
       openUrl: () => this.#openUrl(row),
     });
@@ -464,6 +471,14 @@ export class TransponderService {
     }
   }
 
+  /** After a pause of the whole process timers are late that will still fire: only the next look can tell. */
+  #check(): void {
+    const nowUs = this.#options.clock.monotonicUs();
+    const wasPaused = nowUs - this.#checkedUs > 2 * CHECK_PERIOD_MS * 1000;
+    this.#checkedUs = nowUs;
+    if (!wasPaused) this.#actors.forEach((actor) => actor.check());
+  }
+
   #flushProgress(): void {
     const writes = [...this.#actors.values()].flatMap((actor) => actor.takeProgress() ?? []);
     if (writes.length > 0) this.#writer.write(() => writes.forEach((write) => write()));
@@ -507,6 +522,11 @@ export class TransponderService {
     }
     return false;
   }
+}
+
+/** What a page names comes from anyone; the configuration is the operator's own word. */
+function destinationCallerOf(caller: TransponderCaller): DestinationCaller {
+  return caller === 'publisher' ? 'other' : 'rest';
 }
 
 function isNamed({ streamName, remoteName }: TransponderRow, name: string): boolean {

@@ -65,3 +65,15 @@ describe.each([
     expect(f.store.events.ofTransponder(id, 10).length).toBeGreaterThan(1);
   });
 });
+
+it('a pause of the whole server, in which a try falls due, breaks no invariant', async () => {
+  const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+  f.clock.advance(100);
+  f.runs.last.end('dest_refused');
+  // The look at all transponders is due before the try.
+  f.clock.advance(INTERVAL_MS - 500);
+  f.clock.freeze(4000);
+  f.clock.advance(0);
+  expect(f.service.status(id)?.state).toBe('STARTING');
+  expect(f.service.totals.invariantViolations).toBe(0);
+});

@@ -44,6 +44,11 @@ export class ManualClock implements Clock {
     this.#wallOffsetMs += byMs;
   }
 
+  /** Time goes on, but nothing fires before the next `advance`: the process was frozen. */
+  freeze(forMs: number): void {
+    this.#nowUs += forMs * 1000;
+  }
+
   /** Moves time on and fires what comes due, in order, including timers that are set on the way. */
   advance(byMs: number): void {
     const endUs = this.#nowUs + byMs * 1000;
