@@ -1,3 +1,4 @@
+import { AwakeTime } from '../domain/awake-time.ts';
 import type { DegradedReason } from '../supervisor/transponder-machine.ts';
 
 export interface PushCondition {
@@ -23,14 +24,17 @@ const DEGRADED_AFTER_US = 10_000_000;
  * gives nothing new. The first reason stays until all is well again.
  */
 export class PushHealth {
+  #time: AwakeTime | undefined;
   #isDegraded = false;
   #aboveSinceUs: number | undefined;
 
-  /** `nowUs` is monotonic. Returns a change, once. */
+  /** To be called several times a second; `nowUs` is monotonic. Returns a change, once. */
   observe(
     { backlogBytes, bitrateBps = 0, isSourceFrozen = false }: PushCondition,
     nowUs: number,
   ): HealthChange | undefined {
+    this.#time ??= new AwakeTime(nowUs);
+    const awakeUs = this.#time.advance(nowUs);
     const bearableBytes = Math.max(DEGRADED_BACKLOG_BYTES, (bitrateBps * ON_ITS_WAY_MS) / 8000);
     if (this.#isDegraded) {
       if (isSourceFrozen || backlogBytes > bearableBytes / 2) return undefined;
@@ -38,8 +42,8 @@ export class PushHealth {
       this.#aboveSinceUs = undefined;
       return { type: 'recovered' };
     }
-    this.#aboveSinceUs = backlogBytes > bearableBytes ? (this.#aboveSinceUs ?? nowUs) : undefined;
-    const isSlow = this.#aboveSinceUs !== undefined && nowUs - this.#aboveSinceUs >= DEGRADED_AFTER_US;
+    this.#aboveSinceUs = backlogBytes > bearableBytes ? (this.#aboveSinceUs ?? awakeUs) : undefined;
+    const isSlow = this.#aboveSinceUs !== undefined && awakeUs - this.#aboveSinceUs >= DEGRADED_AFTER_US;
     if (!isSlow && !isSourceFrozen) return undefined;
     this.#isDegraded = true;
     if (isSlow)

@@ -28,7 +28,9 @@ let server: ServerProcess;
 let publisher: Closable | undefined;
 
 async function startServer(): Promise<void> {
-  server = await startServerProcess({ directory, settings: { ffmpeg_path: FAULTY_FFMPEG } });
+  // Shorter than the freeze: nobody is to be blamed for that.
+  const settings = { ffmpeg_path: FAULTY_FFMPEG, rtmp_push_stall_timeout_ms: '2000' };
+  server = await startServerProcess({ directory, settings });
 }
 
 async function publish(): Promise<void> {
@@ -80,7 +82,7 @@ afterAll(async () => {
   for (const close of closers.toReversed()) await close();
 });
 
-it('a server whose event loop was blocked for three seconds restarts nothing', async () => {
+it('a server that was frozen for three seconds restarts nothing and blames nobody', async () => {
   const names = Array.from({ length: PUSHES }, (_, n) => `frozen${n}`);
   const ids = await Promise.all(names.map((name) => startup(nginx.url(`live/${name}`))));
   await Promise.all(ids.map((id) => reached(id, 'ACTIVE')));
@@ -103,9 +105,7 @@ it('a server whose event loop was blocked for three seconds restarts nothing', a
   for (const id of ids) {
     const { state, restartsTotal, runs, events } = await detail(id);
     expect({ state, restartsTotal, runs: runs.length }).toEqual({ state: 'ACTIVE', restartsTotal: 0, runs: 1 });
-    // For that time its source gave nothing, which may be told but is no reason to end a run.
-    const others = events.map(({ toState }) => toState).filter((to) => to !== 'ACTIVE' && to !== 'DEGRADED');
-    expect(others).toEqual(['STARTING']);
+    expect(events.map(({ toState }) => toState).toReversed()).toEqual(['STARTING', 'ACTIVE']);
     await post('/push/terminate', { mediaSessionId: id });
   }
 });

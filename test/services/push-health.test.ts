@@ -1,26 +1,41 @@
 import { describe, expect, it } from 'vitest';
-import { PushHealth } from '../../src/services/push-health.ts';
+import { PushHealth, type PushCondition } from '../../src/services/push-health.ts';
 
 const KIB = 1024;
 const SECOND_US = 1_000_000;
 
+/** A push that is looked at twice a second. */
+function watched() {
+  const health = new PushHealth();
+  let second = 0;
+  return {
+    until(endSecond: number, condition: PushCondition) {
+      const changes: (string | undefined)[] = [];
+      for (; second < endSecond; second += 0.5) changes.push(health.observe(condition, second * SECOND_US)?.type);
+      return changes.filter((change) => change !== undefined);
+    },
+    pause: (seconds: number) => void (second += seconds),
+  };
+}
+
 describe('the health of a push', () => {
   it('suffers when too much has waited for ten seconds, and recovers at half of that', () => {
-    const health = new PushHealth();
-    const observe = (backlogBytes: number, second: number) =>
-      health.observe({ backlogBytes }, second * SECOND_US)?.type;
-    expect([observe(600 * KIB, 0), observe(600 * KIB, 9.9)]).toEqual([undefined, undefined]);
-    expect(observe(0, 9.95)).toBeUndefined();
-    expect([observe(600 * KIB, 10), observe(600 * KIB, 20), observe(600 * KIB, 21)]).toEqual([
-      undefined,
-      'degraded',
-      undefined,
-    ]);
-    expect([observe(257 * KIB, 22), observe(256 * KIB, 23), observe(0, 24)]).toEqual([
-      undefined,
-      'recovered',
-      undefined,
-    ]);
+    const { until } = watched();
+    const waiting = { backlogBytes: 600 * KIB };
+    expect(until(10, waiting)).toEqual([]);
+    expect(until(10.5, { backlogBytes: 0 })).toEqual([]);
+    expect(until(20.5, waiting)).toEqual([]);
+    expect(until(30, waiting)).toEqual(['degraded']);
+    expect(until(31, { backlogBytes: 257 * KIB })).toEqual([]);
+    expect(until(32, { backlogBytes: 256 * KIB })).toEqual(['recovered']);
+  });
+
+  it('does not suffer from a pause of the server', () => {
+    const { until, pause } = watched();
+    expect(until(5, { backlogBytes: 600 * KIB })).toEqual([]);
+    pause(60);
+    expect(until(67, { backlogBytes: 600 * KIB })).toEqual([]);
+    expect(until(75, { backlogBytes: 600 * KIB })).toEqual(['degraded']);
   });
 
   it('does not suffer from what a fast stream has on its way', () => {

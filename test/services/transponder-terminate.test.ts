@@ -131,9 +131,9 @@ function takeStep(next: Step, streamName: string, run: (typeof f.runs.started)[n
     case 'stalled':
       return run?.options.onEvent({ type: 'stalled' });
     case 'overfull':
-      for (let n = 0; n < 2; n++) {
+      for (let report = 0; report <= 20; report++) {
         run?.options.onEvent({ type: 'progress', bytesOut: 1, backlogBytes: 600_000 });
-        f.clock.advance(10_000);
+        f.clock.advance(500);
       }
       return undefined;
     case 'ended':

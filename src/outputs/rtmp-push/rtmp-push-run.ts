@@ -1,3 +1,4 @@
+import { AwakeTime } from '../../domain/awake-time.ts';
 import type { CancelTimer, Clock } from '../../domain/clock.ts';
 import { assertNever } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
@@ -91,8 +92,9 @@ export class RtmpPushRun implements PushRun {
   #fps: number | undefined;
   #lastBytes = 0;
   #lastReportUs = 0;
-  #startedAtUs = 0;
   #wasActive = false;
+  /** Since the child was started, by which the destination and the source are judged. */
+  #awake: AwakeTime | undefined;
   #lastUnitUs = 0;
   #source: SourceWatch | undefined;
   /** The first reason wins. */
@@ -179,7 +181,7 @@ export class RtmpPushRun implements PushRun {
 
   #unit(unit: MediaUnit): boolean {
     if (this.#end) return true;
-    this.#lastUnitUs = this.#services.clock.monotonicUs();
+    this.#lastUnitUs = this.#awake?.us ?? 0;
     if (unit.kind === 'video' || !this.#hasVideo) this.#source?.given(this.#lastUnitUs);
     if (!this.#feed) {
       // What could not be started is not tried again; its end is on the way.
@@ -258,10 +260,11 @@ export class RtmpPushRun implements PushRun {
       for (const { fps } of this.#progress.push(chunk)) this.#fps = fps;
     });
     child.input?.on('drain', () => this.#drained());
-    this.#flow = new FlowWatch(this.#services.stallTimeoutMs, clock.monotonicUs());
-    this.#source = new SourceWatch(clock.monotonicUs());
-    this.#lastReportUs = clock.monotonicUs();
-    this.#startedAtUs = clock.monotonicUs();
+    const nowUs = clock.monotonicUs();
+    this.#awake = new AwakeTime(nowUs);
+    this.#flow = new FlowWatch(this.#services.stallTimeoutMs, this.#awake.us);
+    this.#source = new SourceWatch(this.#awake.us);
+    this.#lastReportUs = nowUs;
     this.#poll(STARTING_POLL_MS);
     if (child.pid === undefined || !child.input) return undefined;
     onEvent({
@@ -311,14 +314,15 @@ export class RtmpPushRun implements PushRun {
   }
 
   #look(periodMs: number): void {
-    if (this.#end || !this.#gate || !this.#flow) return;
+    if (this.#end || !this.#gate || !this.#flow || !this.#awake) return;
     const { bytesAccepted, bytesAcknowledged, backlogBytes, unacceptedBytes, mediaStarted } = this.#gate.counters();
     const { clock, stallTimeoutMs } = this.#services;
     const nowUs = clock.monotonicUs();
+    const awakeUs = this.#awake.advance(nowUs);
     const waitingBytes =
       backlogBytes + unacceptedBytes + (this.#feed?.waitingBytes ?? 0) + (this.#reader?.queuedBytes ?? 0);
-    const isSourceIdle = nowUs - this.#lastUnitUs > IDLE_SOURCE_US || this.#buffer?.isGathering === true;
-    const isFlowing = this.#flow.isFlowing({ bytesAccepted, waitingBytes, isSourceIdle }, nowUs);
+    const isSourceIdle = awakeUs - this.#lastUnitUs > IDLE_SOURCE_US || this.#buffer?.isGathering === true;
+    const isFlowing = this.#flow.isFlowing({ bytesAccepted, waitingBytes, isSourceIdle }, awakeUs);
     if (!isFlowing && this.#isActive) {
       this.#isActive = false;
       this.#options.onEvent({ type: 'stalled' });
@@ -331,7 +335,7 @@ export class RtmpPushRun implements PushRun {
       if (periodMs !== ACTIVE_POLL_MS) this.#poll(ACTIVE_POLL_MS);
     }
     // Connecting has its own time; what is left is that of a destination that takes nothing.
-    if (!this.#wasActive && nowUs - this.#startedAtUs > (CONNECT_TIMEOUT_MS + stallTimeoutMs) * 1000) {
+    if (!this.#wasActive && awakeUs > (CONNECT_TIMEOUT_MS + stallTimeoutMs) * 1000) {
       const detail = this.#isPublishing ? 'the destination takes no media' : 'the publishing process does not publish';
       void this.#finish({ exitClass: 'start_timeout', detail });
       return;
@@ -352,7 +356,7 @@ export class RtmpPushRun implements PushRun {
       bitrateBps,
       bytesAcknowledged,
       backlogBytes: waitingBytes,
-      isSourceFrozen: this.#source?.isFrozen({ queuedBytes, droppedVideo }, nowUs),
+      isSourceFrozen: this.#source?.isFrozen({ queuedBytes, droppedVideo }, awakeUs),
       bufferedMs: this.#buffer?.bufferedMs,
       bufferings: this.#buffer?.bufferings,
       droppedUnits: { video: droppedVideo, audio: droppedAudio },
