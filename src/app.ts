@@ -182,7 +182,8 @@ async function build(
       clock,
       logger,
     }),
-    resolveHost: (name) => lookup(name),
+    resolveHost: (name) => lookup(name, { all: true }),
+    allowAddress: addressPolicy,
     admission,
     hasSoundFile: (name) =>
       findSoundFile(mediaDirectory, name).then(

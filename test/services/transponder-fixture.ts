@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../src/domain/logger.ts';
+import type { AddressPolicy } from '../../src/egress/address-policy.ts';
 import type { HostResolver } from '../../src/services/resolve-host.ts';
 import { TransponderService } from '../../src/services/transponders.ts';
 import type { TransponderConfig } from '../../src/services/transponders.ts';
@@ -13,6 +14,7 @@ import { FakePushRuns } from './fake-push-runs.ts';
 interface FixtureOptions {
   readonly config?: Partial<TransponderConfig>;
   readonly resolveHost?: HostResolver;
+  readonly allowAddress?: AddressPolicy;
   readonly random?: () => number;
   /** Seen by the service instead of the real store. */
   readonly admission?: AdmissionDecision;
@@ -21,7 +23,7 @@ interface FixtureOptions {
 
 /** The service on a real store, a manual clock and fake runs. Everything it logs is in `logged`. */
 export function transponderFixture(options: FixtureOptions = {}) {
-  const { admission = { ok: true }, config, resolveHost, random, wrapStore } = options;
+  const { admission = { ok: true }, allowAddress, config, resolveHost, random, wrapStore } = options;
   const files = storeDirectory();
   const store = openStore(files);
   const clock = new ManualClock();
@@ -46,7 +48,8 @@ export function transponderFixture(options: FixtureOptions = {}) {
     clock,
     logger: recordingLogger(logged),
     runs,
-    resolveHost: resolveHost ?? (() => Promise.resolve()),
+    resolveHost: resolveHost ?? (() => Promise.resolve([{ address: '203.0.114.1' }])),
+    allowAddress: allowAddress ?? (() => undefined),
     admission: { check: () => admission },
     hasSoundFile: (name) => Promise.resolve(name === 'test.wav'),
     bootId: 'boot1',
