@@ -3,7 +3,10 @@ export interface RtmpViewer {
   write(bytes: Buffer): void;
   /** As one write, without copying them together. */
   writeAll(buffers: readonly Buffer[]): void;
-  /** Given and not known to have been received: by acknowledgements, and at least what the socket holds. */
+  /**
+   * Given and not known to have been received: what is not acknowledged, less the window in which no acknowledgement is due, and
+   * at least what the socket holds. 0 for a viewer that keeps up.
+   */
   readonly backlogBytes: number;
   /** Certainly taken by the peer or the kernel; what stands still while there is a backlog is stalled. */
   readonly takenBytes: number;

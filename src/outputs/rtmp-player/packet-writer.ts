@@ -1,0 +1,97 @@
+import type { AudioTrack, Tracks, VideoUnit } from '../../domain/media.ts';
+import { buildAacLcConfig } from '../../protocol/aac/audio-specific-config.ts';
+import { AmfEcmaArray, type AmfObject } from '../../protocol/amf0/values.ts';
+import { ChunkWriter } from '../../protocol/rtmp/chunk-writer.ts';
+import { encodeMessage } from '../../protocol/rtmp/messages.ts';
+import { MESSAGE_TYPE } from '../../protocol/rtmp/raw-message.ts';
+import type { Packet, PictureFormat } from './batch.ts';
+import { aacFrame, aacSequenceHeader, avcFrame, avcSequenceHeader, parameterSetsOf } from './flv-bodies.ts';
+import type { StreamClock } from './stream-clock.ts';
+
+const MEDIA_STREAM_ID = 1;
+const OUT_CHUNK_SIZE = 65_536;
+const CODEC_ID_AVC = 7;
+const CODEC_ID_AAC = 10;
+const AAC_SAMPLE_BITS = 16;
+
+/** Units to chunked RTMP messages, the same bytes for every viewer (reference/rtmp.md §2.3, §2.4). */
+export class PacketWriter {
+  readonly #chunks = new ChunkWriter();
+  readonly #clock: StreamClock;
+  #parameterSets: Buffer | undefined;
+  #format: PictureFormat | undefined;
+
+  constructor(clock: StreamClock) {
+    this.#clock = clock;
+    // Viewers have been told this size by their connections.
+    this.#chunks.setChunkSize(OUT_CHUNK_SIZE);
+  }
+
+  /** Of the last keyframe. */
+  get format(): PictureFormat | undefined {
+    return this.#format;
+  }
+
+  /** Throws ProtocolError where a keyframe's parameter sets are not to be understood. */
+  video(unit: VideoUnit): Packet {
+    if (unit.isKeyframe) this.#noteFormat(unit);
+    const timestampMs = this.#clock.timestampMs('video', unit.dtsUs);
+    const compositionTimeMs = this.#clock.compositionTimeMs(unit.ptsUs, timestampMs);
+    const payload = avcFrame(unit.data, unit.isKeyframe, compositionTimeMs);
+    const bytes = this.#media(MESSAGE_TYPE.video, timestampMs, payload);
+    return { kind: 'video', isKeyframe: unit.isKeyframe, timestampMs, bytes };
+  }
+
+  audio(frame: Buffer, ptsUs: number): Packet {
+    const timestampMs = this.#clock.timestampMs('audio', ptsUs);
+    const bytes = this.#media(MESSAGE_TYPE.audio, timestampMs, aacFrame(frame));
+    return { kind: 'audio', isKeyframe: false, timestampMs, bytes };
+  }
+
+  /** The AVC sequence header. */
+  pictureHeader({ sequenceHeader }: PictureFormat, timestampMs: number): Buffer {
+    return this.#media(MESSAGE_TYPE.video, timestampMs, sequenceHeader);
+  }
+
+  /** Throws ProtocolError for a track that AAC-LC has no configuration for. */
+  soundHeader({ sampleRateHz, channels }: AudioTrack, timestampMs: number): Buffer {
+    return this.#media(MESSAGE_TYPE.audio, timestampMs, aacSequenceHeader(buildAacLcConfig(sampleRateHz, channels)));
+  }
+
+  /** `onMetaData`, at time 0 whenever it is sent: ffmpeg makes a subtitle track of any other. */
+  metadata({ video, audio }: Tracks): Buffer {
+    const properties: AmfObject = {};
+    if (video) {
+      properties['videocodecid'] = CODEC_ID_AVC;
+      const { width, height } = this.#format ?? video;
+      if (width > 0 && height > 0) Object.assign(properties, { width, height });
+    }
+    if (audio) {
+      properties['audiocodecid'] = CODEC_ID_AAC;
+      properties['audiosamplerate'] = audio.sampleRateHz;
+      properties['audiosamplesize'] = AAC_SAMPLE_BITS;
+      properties['stereo'] = audio.channels > 1;
+    }
+    return this.#chunks.encode(
+      encodeMessage({
+        kind: 'data',
+        values: ['onMetaData', new AmfEcmaArray(properties)],
+        timestampMs: 0,
+        streamId: MEDIA_STREAM_ID,
+      }),
+    );
+  }
+
+  #noteFormat({ data, width, height }: VideoUnit): void {
+    const { sps, pps } = parameterSetsOf(data);
+    if (sps.length === 0 && this.#format) return;
+    const parameterSets = Buffer.concat([...sps, ...pps]);
+    if (this.#parameterSets?.equals(parameterSets)) return;
+    this.#format = { width, height, sequenceHeader: avcSequenceHeader(sps, pps) };
+    this.#parameterSets = parameterSets;
+  }
+
+  #media(typeId: number, timestampMs: number, payload: Buffer): Buffer {
+    return this.#chunks.encode({ typeId, timestampMs, streamId: MEDIA_STREAM_ID, payload });
+  }
+}
