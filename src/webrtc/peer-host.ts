@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Clock } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
+import { SourceLimiter } from '../domain/source-limiter.ts';
 import { createDtlsCertificate, type DtlsCertificate } from './dtls-certificate.ts';
 import { isUsableFingerprint } from './dtls-verify.ts';
 import { checkBinding } from './ice-binding.ts';
@@ -12,7 +13,6 @@ import { openMediaPort, type MediaPort, type MediaPortOptions } from './media-po
 import type { NetworkPath } from './network-path.ts';
 import type { Peer, PeerHost, PeerHostCounters, PeerOptions } from './peer.ts';
 import { PeerSession } from './peer-session.ts';
-import { SourceLimiter } from './source-limiter.ts';
 import { UdpPaths } from './udp-paths.ts';
 
 export interface PeerHostOptions extends MediaPortOptions {
@@ -82,8 +82,9 @@ class SharedPortHost implements PeerHost {
     this.ports = { udpPort: port, tcpPort: port };
     this.#addresses =
       options.advertisedAddresses.length > 0 ? options.advertisedAddresses : reachableAddresses(bindAddress);
-    this.#limiter = new SourceLimiter({ clock: options.clock, maxPerSecond: limits.maxStunFailuresPerSecond });
-    this.#errorLimiter = new SourceLimiter({ clock: options.clock, maxPerSecond: MAX_LOGGED_ERRORS_PER_SECOND });
+    const perSecond = { clock: options.clock, windowMs: 1000 };
+    this.#limiter = new SourceLimiter({ ...perSecond, max: limits.maxStunFailuresPerSecond });
+    this.#errorLimiter = new SourceLimiter({ ...perSecond, max: MAX_LOGGED_ERRORS_PER_SECOND });
     this.#udpPaths = new UdpPaths(udp);
     this.#tcp = new IceTcp(tcp, {
       clock: options.clock,

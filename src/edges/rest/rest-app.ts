@@ -10,7 +10,7 @@ import { JSON_CONTENT_TYPE } from './answers.ts';
 import { API_DOCS_POLICY, apiDocsPage } from './api-docs.ts';
 import { eventRoutes } from './api-events.ts';
 import { apiRoutes } from './api-routes.ts';
-import { requireBasicAuth } from './basic-auth.ts';
+import { createLoginLimiter, requireBasicAuth } from './basic-auth.ts';
 import type { RestCredentials } from './basic-auth.ts';
 import { connectionRoutes } from './connection-routes.ts';
 import { corsHeaders } from './cors.ts';
@@ -72,13 +72,15 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
       done(error as AppError);
     }
   });
+  const { credentials } = config;
+  const logins = createLoginLimiter(clock);
   const methods = collectMethods(app);
   app.setNotFoundHandler((request, reply) => answerUnknown(methods, request, reply, nowMs()));
   answerCors(app, corsHeaders(config.accessControl));
   app.register(swagger, { openapi: { info: { title: 'Transponder REST API', version: '1' } } });
   app.register(
     async (rest) => {
-      if (config.credentials) await requireBasicAuth(rest, config.credentials);
+      if (credentials) await requireBasicAuth(rest, credentials, logins);
       answerAsWcs(rest);
       rest.register(pushRoutes, { prefix: '/push', transponders: services.transponders });
       rest.register(streamRoutes, { prefix: '/stream', streams: services.streams, snapshots: services.snapshots });
@@ -89,7 +91,7 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
   );
   app.register(
     async (api) => {
-      if (config.credentials) await requireBasicAuth(api, config.credentials);
+      if (credentials) await requireBasicAuth(api, credentials, logins);
       answerAsWcs(api);
       api.register(apiRoutes, { transponders: services.transponders });
       api.register(eventRoutes, { transponders: services.transponders, clock, logger });
@@ -103,7 +105,7 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
     { prefix: API_PREFIX },
   );
   app.register(async (guarded) => {
-    if (config.credentials) await requireBasicAuth(guarded, config.credentials);
+    if (credentials) await requireBasicAuth(guarded, credentials, logins);
     guarded.register(metricsRoute, { metrics: services.metrics });
   });
   app.get('/health/live', { schema: { hide: true } }, () => ({ state: 'live' }));

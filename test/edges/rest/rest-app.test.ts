@@ -190,6 +190,36 @@ describe('HTTP Basic', () => {
     expect((await f.app.inject({ method: 'OPTIONS', url: '/rest-api/push/startup' })).statusCode).toBe(200);
     expect((await f.app.inject({ method: 'GET', url: '/health/live' })).statusCode).toBe(200);
   });
+
+  it('hears nobody from an address for a minute after twenty wrong passwords, on whatever path', async () => {
+    const get = (remoteAddress: string, url: string, password: string) =>
+      f.app.inject({ method: 'GET', url, remoteAddress, headers: authorization(`admin:${password}`) });
+    const paths = ['/rest-api/openapi.json', '/api/transponders', '/metrics'];
+    for (let n = 0; n < 20; n++) {
+      expect((await get('198.51.100.1', paths[n % paths.length]!, `guess${n}`)).statusCode).toBe(401);
+    }
+    f.clock.advance(20_000);
+    for (const path of paths) {
+      const refused = await get('198.51.100.1', path, 'p:ss');
+      expect([refused.statusCode, refused.headers['retry-after']]).toEqual([429, '40']);
+      expect(refused.json()).toMatchObject({ status: 429, error: 'Too Many Requests', path });
+    }
+    // The same address as a socket for both families has it.
+    expect((await get('::ffff:198.51.100.1', '/metrics', 'p:ss')).statusCode).toBe(429);
+    expect((await get('198.51.100.2', '/metrics', 'p:ss')).statusCode).toBe(200);
+    f.clock.advance(40_000);
+    expect((await get('198.51.100.1', '/metrics', 'p:ss')).statusCode).toBe(200);
+  });
+
+  it('counts wrong passwords from all addresses of one IPv6 network together, and requests without any not at all', async () => {
+    const get = (remoteAddress: string, headers: Record<string, string>) =>
+      f.app.inject({ method: 'GET', url: '/metrics', remoteAddress, headers });
+    for (let n = 0; n < 30; n++) expect((await get('2001:db8:1:3::1', {})).statusCode).toBe(401);
+    expect((await get('2001:db8:1:3::1', authorization('admin:p:ss'))).statusCode).toBe(200);
+    for (let n = 0; n < 20; n++) await get(`2001:db8:1:2::${n}`, authorization('admin:wrong'));
+    expect((await get('2001:db8:1:2:ffff::1', authorization('admin:p:ss'))).statusCode).toBe(429);
+    expect((await get('2001:db8:1:3::1', authorization('admin:p:ss'))).statusCode).toBe(200);
+  });
 });
 
 describe('health', () => {
