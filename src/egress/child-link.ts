@@ -1,12 +1,10 @@
 import { ProtocolError } from '../domain/errors.ts';
 import { amfObject, amfString } from '../protocol/amf0/values.ts';
 import type { AmfValue } from '../protocol/amf0/values.ts';
-import { AcknowledgementCounter } from '../protocol/rtmp/acknowledgement.ts';
-import { ChunkReader } from '../protocol/rtmp/chunk-reader.ts';
-import { ChunkWriter } from '../protocol/rtmp/chunk-writer.ts';
-import { ServerHandshake } from '../protocol/rtmp/handshake.ts';
-import { decodeMessage, encodeMessage, USER_CONTROL } from '../protocol/rtmp/messages.ts';
-import type { CommandMessage, OutgoingMessage } from '../protocol/rtmp/messages.ts';
+import { RtmpLink } from '../protocol/rtmp/link.ts';
+import { MEDIA_STREAM_ID, OUT_CHUNK_SIZE } from '../protocol/rtmp/media.ts';
+import { decodeMessage, USER_CONTROL } from '../protocol/rtmp/messages.ts';
+import type { CommandMessage } from '../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE } from '../protocol/rtmp/raw-message.ts';
 import type { RawMessage } from '../protocol/rtmp/raw-message.ts';
 
@@ -22,9 +20,7 @@ export interface ChildHandlers {
   finished(): void;
 }
 
-const CHUNK_SIZE = 65_536;
 const WINDOW_BYTES = 2_500_000;
-const STREAM_ID = 1;
 
 /**
  * The gate's side of the connection with ffmpeg: a server that knows one publisher, without a socket. Everything is answered at
@@ -32,33 +28,20 @@ const STREAM_ID = 1;
  */
 export class ChildLink {
   readonly #handlers: ChildHandlers;
-  readonly #handshake: ServerHandshake;
-  readonly #reader = new ChunkReader();
-  readonly #writer = new ChunkWriter();
-  readonly #acknowledgements = new AcknowledgementCounter();
-  #isHandshakeDone = false;
+  readonly #link: RtmpLink;
   #isConnected = false;
   #isPublishWanted = false;
   #mayPublish = false;
 
   constructor(randomBytes: (size: number) => Buffer, handlers: ChildHandlers) {
     this.#handlers = handlers;
-    this.#handshake = new ServerHandshake({ randomBytes });
+    this.#link = new RtmpLink({ role: 'server', randomBytes, send: (bytes) => handlers.send(bytes) });
   }
 
   /** @throws {ProtocolError} from the protocol layers, and RTMP_REFUSED for a connection or name that is not admitted */
   push(bytes: Buffer): void {
-    const acknowledge = this.#acknowledgements.received(bytes.length);
-    let chunks = bytes;
-    if (!this.#isHandshakeDone) {
-      const step = this.#handshake.push(bytes);
-      if (step.reply) this.#handlers.send(step.reply);
-      if (!step.isDone) return;
-      this.#isHandshakeDone = true;
-      chunks = step.rest;
-    }
-    if (acknowledge !== undefined) this.#send({ kind: 'acknowledgement', receivedBytes: acknowledge });
-    for (const message of this.#reader.push(chunks)) this.#receive(message);
+    this.#link.push(bytes);
+    for (let message = this.#link.take(); message; message = this.#link.take()) this.#receive(message);
   }
 
   /** The destination has accepted: ffmpeg may begin, now or as soon as it asks. */
@@ -66,7 +49,7 @@ export class ChildLink {
     this.#mayPublish = true;
     if (!this.#isPublishWanted) return;
     this.#isPublishWanted = false;
-    this.#send({ kind: 'userControl', event: USER_CONTROL.streamBegin, value: STREAM_ID });
+    this.#link.send({ kind: 'userControl', event: USER_CONTROL.streamBegin, value: MEDIA_STREAM_ID });
     this.#status('status', 'NetStream.Publish.Start', 'the destination has accepted the stream');
   }
 
@@ -86,11 +69,7 @@ export class ChildLink {
       default:
     }
     const message = decodeMessage(raw);
-    if (message.kind === 'command') return this.#command(message);
-    if (message.kind === 'windowAckSize') return this.#acknowledgements.setWindow(message.windowBytes);
-    if (message.kind === 'userControl' && message.event === USER_CONTROL.pingRequest) {
-      this.#send({ kind: 'userControl', event: USER_CONTROL.pingResponse, value: message.value });
-    }
+    if (message.kind === 'command') this.#command(message);
   }
 
   #command({ name, transactionId, args }: CommandMessage): void {
@@ -101,7 +80,7 @@ export class ChildLink {
       case 'FCPublish':
         return this.#result(transactionId, [null, undefined]);
       case 'createStream':
-        return this.#result(transactionId, [null, STREAM_ID]);
+        return this.#result(transactionId, [null, MEDIA_STREAM_ID]);
       case 'publish':
         return this.#publish(args[1]);
       case 'deleteStream':
@@ -117,9 +96,9 @@ export class ChildLink {
       throw new ProtocolError('RTMP_REFUSED', 'the connection is not admitted');
     }
     this.#isConnected = true;
-    this.#send({ kind: 'windowAckSize', windowBytes: WINDOW_BYTES });
-    this.#send({ kind: 'peerBandwidth', windowBytes: WINDOW_BYTES, limitType: 2 });
-    this.#handlers.send(this.#writer.setChunkSize(CHUNK_SIZE));
+    this.#link.send({ kind: 'windowAckSize', windowBytes: WINDOW_BYTES });
+    this.#link.send({ kind: 'peerBandwidth', windowBytes: WINDOW_BYTES, limitType: 2 });
+    this.#link.send({ kind: 'setChunkSize', chunkSize: OUT_CHUNK_SIZE });
     this.#result(transactionId, [
       amfObject({ fmsVer: 'FMS/3,0,1,123', capabilities: 31 }),
       amfObject({
@@ -140,15 +119,11 @@ export class ChildLink {
   }
 
   #result(transactionId: number, args: readonly AmfValue[]): void {
-    this.#send({ kind: 'command', name: '_result', transactionId, args, streamId: 0 });
+    this.#link.send({ kind: 'command', name: '_result', transactionId, args, streamId: 0 });
   }
 
   #status(level: string, code: string, description: string): void {
     const args = [null, amfObject({ level, code, description })];
-    this.#send({ kind: 'command', name: 'onStatus', transactionId: 0, args, streamId: STREAM_ID });
-  }
-
-  #send(message: OutgoingMessage): void {
-    this.#handlers.send(this.#writer.encode(encodeMessage(message)));
+    this.#link.send({ kind: 'command', name: 'onStatus', transactionId: 0, args, streamId: MEDIA_STREAM_ID });
   }
 }

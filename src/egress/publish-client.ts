@@ -1,11 +1,9 @@
-import { AcknowledgementCounter } from '../protocol/rtmp/acknowledgement.ts';
 import { amfObject, amfString } from '../protocol/amf0/values.ts';
 import type { AmfValue } from '../protocol/amf0/values.ts';
-import { ChunkReader } from '../protocol/rtmp/chunk-reader.ts';
-import { ChunkWriter } from '../protocol/rtmp/chunk-writer.ts';
-import { ClientHandshake } from '../protocol/rtmp/handshake.ts';
-import { decodeMessage, encodeMessage, USER_CONTROL } from '../protocol/rtmp/messages.ts';
-import type { CommandMessage, OutgoingMessage } from '../protocol/rtmp/messages.ts';
+import { RtmpLink } from '../protocol/rtmp/link.ts';
+import { OUT_CHUNK_SIZE } from '../protocol/rtmp/media.ts';
+import { decodeMessage, encodeMessage } from '../protocol/rtmp/messages.ts';
+import type { CommandMessage } from '../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE } from '../protocol/rtmp/raw-message.ts';
 import type { RawMessage } from '../protocol/rtmp/raw-message.ts';
 import type { RtmpTarget } from './gate.ts';
@@ -34,7 +32,6 @@ export interface PublishClientOptions {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-const OUT_CHUNK_SIZE = 65_536;
 const TRANSACTION = { connect: 1, releaseStream: 2, fcPublish: 3, createStream: 4, publish: 5 } as const;
 /** Codes by which a server says, at any level, that the stream is over. */
 const FINISHED_CODES = new Set([
@@ -51,61 +48,49 @@ const FINISHED_CODES = new Set([
 export class PublishClient {
   readonly #options: PublishClientOptions;
   readonly #handlers: PublishClientHandlers;
-  readonly #handshake: ClientHandshake;
-  readonly #reader = new ChunkReader();
-  readonly #writer = new ChunkWriter();
-  readonly #acknowledgements = new AcknowledgementCounter();
-  #isHandshakeDone = false;
+  readonly #link: RtmpLink;
   #isPublishing = false;
   #streamId: number | undefined;
-  #acknowledgedBytes = 0;
 
   constructor(options: PublishClientOptions, handlers: PublishClientHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#handshake = new ClientHandshake(options);
+    const { randomBytes } = options;
+    this.#link = new RtmpLink({ role: 'client', randomBytes, send: (bytes) => handlers.send(bytes) });
   }
 
   get isHandshakeDone(): boolean {
-    return this.#isHandshakeDone;
+    return this.#link.isHandshakeDone;
   }
 
-  /** The last Acknowledgement that came, modulo 2^32; it counts the handshake and the commands too. */
+  /** What the destination has acknowledged; it counts the handshake and the commands too. */
   get acknowledgedBytes(): number {
-    return this.#acknowledgedBytes;
+    return this.#link.peerAcknowledgedBytes;
   }
 
   start(): void {
-    this.#handlers.send(this.#handshake.hello);
+    this.#link.start();
   }
 
   /** @throws {ProtocolError} from the handshake, the chunk layer or a message */
   push(bytes: Buffer): void {
-    const acknowledge = this.#acknowledgements.received(bytes.length);
-    let chunks = bytes;
-    if (!this.#isHandshakeDone) {
-      const step = this.#handshake.push(bytes);
-      if (step.reply) this.#handlers.send(step.reply);
-      if (!step.isDone) return;
-      this.#isHandshakeDone = true;
-      this.#connect();
-      chunks = step.rest;
-    }
-    if (acknowledge !== undefined) this.#send({ kind: 'acknowledgement', receivedBytes: acknowledge });
-    for (const message of this.#reader.push(chunks)) this.#receive(message);
+    const wasHandshakeDone = this.#link.isHandshakeDone;
+    this.#link.push(bytes);
+    if (!wasHandshakeDone && this.#link.isHandshakeDone) this.#connect();
+    for (let message = this.#link.take(); message; message = this.#link.take()) this.#receive(message);
   }
 
   /** A message of the encoder as chunks for this connection; only the stream id and the chunking change. */
   forward(message: RawMessage): Buffer {
-    return this.#writer.encode(message, this.#streamId);
+    return this.#link.encode(message, this.#streamId);
   }
 
   /** What ends an open stream in good order; undefined where none is open. */
   goodbye(): Buffer | undefined {
     if (this.#streamId === undefined) return undefined;
     return Buffer.concat([
-      this.#encode(command('FCUnpublish', 6, [null, this.#options.target.playPath])),
-      this.#encode(command('deleteStream', 7, [null, this.#streamId])),
+      this.#link.encode(encodeMessage(command('FCUnpublish', 6, [null, this.#options.target.playPath]))),
+      this.#link.encode(encodeMessage(command('deleteStream', 7, [null, this.#streamId]))),
     ]);
   }
 
@@ -120,27 +105,13 @@ export class PublishClient {
       tcUrl: withAuth(target.tcUrl),
       fpad: false,
     });
-    this.#send(command('connect', TRANSACTION.connect, [properties]));
+    this.#link.send(command('connect', TRANSACTION.connect, [properties]));
   }
 
   #receive(raw: RawMessage): void {
     if (raw.typeId === MESSAGE_TYPE.audio || raw.typeId === MESSAGE_TYPE.video) return;
     const message = decodeMessage(raw);
-    switch (message.kind) {
-      case 'acknowledgement':
-        this.#acknowledgedBytes = message.receivedBytes;
-        return;
-      case 'windowAckSize':
-        return this.#acknowledgements.setWindow(message.windowBytes);
-      case 'peerBandwidth':
-        return this.#send({ kind: 'windowAckSize', windowBytes: message.windowBytes });
-      case 'userControl':
-        if (message.event !== USER_CONTROL.pingRequest) return;
-        return this.#send({ kind: 'userControl', event: USER_CONTROL.pingResponse, value: message.value });
-      case 'command':
-        return this.#answer(message);
-      default:
-    }
+    if (message.kind === 'command') this.#answer(message);
   }
 
   #answer({ name, transactionId, args }: CommandMessage): void {
@@ -160,13 +131,13 @@ export class PublishClient {
   #accepted(transactionId: number, args: readonly AmfValue[]): void {
     const { playPath } = this.#options.target;
     if (transactionId === TRANSACTION.connect) {
-      this.#handlers.send(this.#writer.setChunkSize(OUT_CHUNK_SIZE));
-      this.#send(command('releaseStream', TRANSACTION.releaseStream, [null, playPath]));
-      this.#send(command('FCPublish', TRANSACTION.fcPublish, [null, playPath]));
-      this.#send(command('createStream', TRANSACTION.createStream, [null]));
+      this.#link.send({ kind: 'setChunkSize', chunkSize: OUT_CHUNK_SIZE });
+      this.#link.send(command('releaseStream', TRANSACTION.releaseStream, [null, playPath]));
+      this.#link.send(command('FCPublish', TRANSACTION.fcPublish, [null, playPath]));
+      this.#link.send(command('createStream', TRANSACTION.createStream, [null]));
     } else if (transactionId === TRANSACTION.createStream && this.#streamId === undefined) {
       this.#streamId = typeof args[1] === 'number' ? args[1] >>> 0 : 1;
-      this.#send(command('publish', TRANSACTION.publish, [null, playPath, 'live'], this.#streamId));
+      this.#link.send(command('publish', TRANSACTION.publish, [null, playPath, 'live'], this.#streamId));
     } else if (transactionId === TRANSACTION.publish) {
       this.#started();
     }
@@ -192,14 +163,6 @@ export class PublishClient {
     if (this.#isPublishing || this.#streamId === undefined) return;
     this.#isPublishing = true;
     this.#handlers.publishing();
-  }
-
-  #send(message: OutgoingMessage): void {
-    this.#handlers.send(this.#encode(message));
-  }
-
-  #encode(message: OutgoingMessage): Buffer {
-    return this.#writer.encode(encodeMessage(message));
   }
 }
 
