@@ -68,6 +68,7 @@ export class UnitIntake implements Intake {
   /** `monotonic − pts` of what came with the least delay. */
   readonly #floor = new WindowMinimum(FLOOR_WINDOW_US);
   #grid: AudioGrid | undefined;
+  #firstPtsUs: number | undefined;
   #lastDtsUs = -Infinity;
 
   constructor(audio: AudioTrack, onUnit: (unit: MediaUnit) => void) {
@@ -81,9 +82,11 @@ export class UnitIntake implements Intake {
 
   write(unit: MediaUnit, monotonicUs: number): void {
     this.#floor.add(monotonicUs - unit.ptsUs, monotonicUs);
-    this.#grid ??= newGrid(this.#audio, UNIT_LATE_US, unit.ptsUs, this.#onUnit);
+    this.#firstPtsUs ??= unit.ptsUs;
     if (unit.kind === 'audio') {
-      if (unit.codec === this.#audio.codec) this.#grid.write(unit.ptsUs, unit.durationUs, unit.data);
+      if (unit.codec !== this.#audio.codec) return;
+      this.#grid ??= this.#newGrid(unit.ptsUs);
+      this.#grid.write(unit.ptsUs, unit.durationUs, unit.data);
       return;
     }
     const isIncreasing = unit.dtsUs > this.#lastDtsUs;
@@ -93,7 +96,18 @@ export class UnitIntake implements Intake {
   }
 
   tick(monotonicUs: number): void {
-    if (this.#grid !== undefined) this.#grid.tick(monotonicUs - this.#floor.value);
+    if (this.#firstPtsUs === undefined) return;
+    const nowUs = monotonicUs - this.#floor.value;
+    if (nowUs - this.#firstPtsUs > UNIT_LATE_US) this.#grid ??= this.#newGrid(this.#firstPtsUs);
+    this.#grid?.tick(nowUs);
+  }
+
+  /** Begins with the stream, and so that a slot begins at `slotUs`: the first frame keeps its time exactly. */
+  #newGrid(slotUs: number): AudioGrid {
+    const { frameSamples } = silenceOf(this.#audio);
+    const slotLengthUs = (frameSamples * 1_000_000) / this.#audio.sampleRateHz;
+    const slotsBefore = Math.max(0, Math.floor((slotUs - (this.#firstPtsUs ?? slotUs)) / slotLengthUs));
+    return newGrid(this.#audio, UNIT_LATE_US, slotUs - slotsBefore * slotLengthUs, this.#onUnit);
   }
 }
 

@@ -215,6 +215,19 @@ describe('LiveStream', () => {
     expect(sound.map((unit) => unit.data.length)).toEqual([50, 6, 6, 50]);
   });
 
+  it('keeps the times of AAC that begins beside the first picture, behind silence from that picture on', async () => {
+    const tracks: Tracks = { video: H264, audio: { codec: 'aac', sampleRateHz: 8000, channels: 1 } };
+    const publisher = new Publisher(tracks, false);
+    const { units } = publisher.read();
+    publisher.stream.writeUnit(keyUnit(1000));
+    publisher.stream.writeUnit({ ...audioUnit(1190, 50, 'aac'), durationUs: 128_000 });
+    const sound = units.filter((unit) => unit.kind === 'audio');
+    expect(sound.map((unit) => [unit.ptsUs, unit.data.length])).toEqual([
+      [1_062_000, 4],
+      [1_190_000, 50],
+    ]);
+  });
+
   it('asks for frames only after addReader has returned', async () => {
     const publisher = new Publisher();
     publisher.read();
