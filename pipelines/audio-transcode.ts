@@ -1,6 +1,6 @@
 export interface AudioTranscodePipeline {
-  /** Opus comes as Ogg, AAC as Matroska; G.711 as bare samples, 8 kHz mono. */
-  readonly from: 'opus' | 'aac' | 'pcma' | 'pcmu';
+  /** Opus comes as Ogg, AAC as Matroska; G.711 as bare samples, 8 kHz mono; what an FLV file may carry as that. */
+  readonly from: 'opus' | 'aac' | 'pcma' | 'pcmu' | 'flv';
   readonly to: 'aac' | 'opus';
   /** Silence at 48 kHz in front of the first input sample, less than a frame: puts frames on a grid that already exists. */
   readonly leadSamples: number;
@@ -12,6 +12,7 @@ const INPUT: Record<AudioTranscodePipeline['from'], readonly string[]> = {
   aac: ['-f', 'matroska'],
   pcma: ['-f', 'alaw', '-ar', '8000', '-ac', '1'],
   pcmu: ['-f', 'mulaw', '-ar', '8000', '-ac', '1'],
+  flv: ['-f', 'flv'],
 };
 
 const ENCODER: Record<AudioTranscodePipeline['to'], readonly string[]> = {

@@ -1,7 +1,6 @@
 import { audioTranscodeArguments } from '../../pipelines/audio-transcode.ts';
-import type { AudioUnit } from '../domain/media.ts';
 import { startChild, type Child, type ChildEnd } from '../supervisor/child-process.ts';
-import type { AudioInput } from './audio-input.ts';
+import type { AudioInput, TimedAudio } from './audio-input.ts';
 import { AUDIO_OUTPUTS, type AudioOutputCodec } from './audio-output.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 
@@ -78,7 +77,7 @@ export class AudioEncoderRun {
   }
 
   /** Puts one unit at its time: fills a short hole before it, drops it where its time is already written. */
-  feed(unit: AudioUnit): FeedResult {
+  feed(unit: TimedAudio): FeedResult {
     const { input } = this.#child;
     if (!input || input.writableLength > MAX_INPUT_QUEUE_BYTES) return 'clogged';
     const expectedUs = this.#options.startPtsUs + (this.#samplesFed * 1000) / 48;

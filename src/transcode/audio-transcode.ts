@@ -2,7 +2,7 @@ import type { Closable } from '../domain/life-cycle.ts';
 import type { AudioTrack, AudioUnit } from '../domain/media.ts';
 import { classifyFfmpegEnd } from '../supervisor/ffmpeg-exit.ts';
 import { AudioEncoderRun } from './audio-encoder-run.ts';
-import { audioInputFor } from './audio-input.ts';
+import { audioInputFor, type FlvSound, type TimedAudio } from './audio-input.ts';
 import { AUDIO_OUTPUTS, type AudioOutput, type AudioOutputCodec } from './audio-output.ts';
 import { FrameGrid, TRANSCODED_SAMPLE_RATE_HZ } from './frame-grid.ts';
 import { RestartBackoff } from './restart-backoff.ts';
@@ -11,7 +11,7 @@ import type { TranscoderHost } from './transcoder-host.ts';
 export interface AudioTranscodeOptions {
   readonly host: TranscoderHost;
   /** Of every unit that will be fed. */
-  readonly from: AudioTrack;
+  readonly from: AudioTrack | FlvSound;
   readonly to: AudioOutputCodec;
   readonly bitrateBps: number;
   /** AAC-LC frames of 1024 samples or Opus frames of 20 ms, 48 kHz stereo, without holes, on the timeline of the input. */
@@ -23,7 +23,7 @@ export interface AudioTranscodeOptions {
 export interface AudioTranscode extends Closable {
   readonly track: AudioTrack;
   /** Takes the next unit. Input has no holes and does not go back (UnitSource); what does go back is dropped. */
-  feed(unit: AudioUnit): void;
+  feed(unit: TimedAudio): void;
   readonly counters: {
     readonly units: number;
     readonly silentUnits: number;
@@ -73,7 +73,7 @@ class AudioTranscoder implements AudioTranscode {
     this.track = { codec: options.to, sampleRateHz: TRANSCODED_SAMPLE_RATE_HZ, channels: 2 };
   }
 
-  feed(unit: AudioUnit): void {
+  feed(unit: TimedAudio): void {
     if (this.#isOver) return;
     const nowUs = this.#options.host.clock.monotonicUs();
     this.#grid ??= new FrameGrid(unit.ptsUs, this.#output.frameSamples);
@@ -93,7 +93,7 @@ class AudioTranscoder implements AudioTranscode {
     this.#run = undefined;
   }
 
-  #write(unit: AudioUnit, nowUs: number): void {
+  #write(unit: TimedAudio, nowUs: number): void {
     if (!this.#run && this.#backoff.mayStart(nowUs)) this.#run = this.#startRun(unit.ptsUs, nowUs);
     let result = this.#run?.feed(unit);
     if (result === 'hole') {
@@ -127,7 +127,7 @@ class AudioTranscoder implements AudioTranscode {
     return run;
   }
 
-  #coverWithSilence(unit: AudioUnit, nowUs: number): void {
+  #coverWithSilence(unit: TimedAudio, nowUs: number): void {
     const endUs = unit.ptsUs + unit.durationUs;
     if (!this.#run) {
       this.#fillTo(this.#grid!.locate(endUs).index);
