@@ -41,6 +41,11 @@ export function parseAudioSpecificConfig(bytes: Buffer): AudioSpecificConfig {
   return { objectType, sampleRateHz, channels };
 }
 
+/** Whether `buildAacLcConfig` has words for it. */
+export function isAacLcAnnounceable(sampleRateHz: number, channels: number): boolean {
+  return SAMPLE_RATES_HZ.some((rate) => rate === sampleRateHz) && CHANNELS.indexOf(channels as 1) > 0;
+}
+
 /** The two bytes that announce AAC-LC. Throws AAC_CONFIG_RESERVED for a rate or layout that has no index. */
 export function buildAacLcConfig(sampleRateHz: number, channels: number): Buffer {
   const rateIndex = SAMPLE_RATES_HZ.findIndex((rate) => rate === sampleRateHz);
