@@ -30,6 +30,7 @@ import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
 import { Sessions } from './services/sessions.ts';
 import { StreamNames } from './services/stream-names.ts';
 import { Streams } from './services/streams.ts';
+import { WebrtcStreams } from './services/webrtc-streams.ts';
 import type { PushStatus } from './services/transponder-request.ts';
 import { TransponderService } from './services/transponders.ts';
 import { openStore } from './store/open-store.ts';
@@ -205,28 +206,32 @@ async function build(
     clock,
     newId: randomUUID,
   });
+  const publishers = new WebrtcPublishers({ hub, worker, clock, logger });
   const streams = new Streams({
-    worker,
-    renditions: playerRenditions,
     names: new StreamNames(),
     clock,
     logger,
     startTimeoutMs: config.stream_start_timeout_ms,
+  });
+  const webrtcStreams = new WebrtcStreams({
+    streams,
+    worker,
+    publishers,
+    renditions: playerRenditions,
+    clock,
+    logger,
     inboundRateIntervalS: config.inbound_video_rate_stat_send_interval,
     outboundRateIntervalS: config.outbound_video_rate_stat_send_interval,
   });
   const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
-  const publishers = new WebrtcPublishers({ hub, worker, clock, logger });
   worker.onEvent((event) => {
-    streams.onMediaEvent(event);
+    webrtcStreams.onMediaEvent(event);
     publishers.onMediaEvent(event);
     playerRenditions.onMediaEvent(event);
   });
   hub.onUp(({ name }) => transponders.sourceUp(name));
   hub.onDown(({ name }) => transponders.sourceDown(name));
-  streams.onPublished((stream) => {
-    publishers.published(stream);
-    const { name: streamName, mediaSessionId, rtmpUrl } = stream;
+  streams.onPublished(({ name: streamName, mediaSessionId, rtmpUrl }) => {
     if (!rtmpUrl) return;
     transponders.startup({ streamName, rtmpUrl }, 'publisher').catch((error: unknown) => {
       logger.warn({ error, mediaSessionId }, 'the push that a publisher asked for could not be started');
@@ -238,7 +243,6 @@ async function build(
   transponders.onFailed(({ streamName, caller }) => {
     if (caller === 'publisher') streams.rtmpWriterFailed(streamName);
   });
-  streams.onUnpublished(({ mediaSessionId, info }) => publishers.unpublished(mediaSessionId, info));
 
   const snapshots = new Snapshots({ ...host, hub, timeoutMs: config.snapshot_taking_interval_ms });
   built.push(() => snapshots.close());
@@ -311,6 +315,7 @@ async function build(
     servers: [ws, wss],
     sessions,
     streams,
+    webrtcStreams,
     snapshots,
     clock,
     logger,

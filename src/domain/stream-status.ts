@@ -25,6 +25,7 @@ export const STREAM_INFO = {
   mediaSessionIdNull: 'MediaSessionId is null',
   mediaSessionIdInUse: 'MediaSessionId is already in use',
   noCommonCodecs: 'No common codecs',
+  terminatedByKeepAlive: 'Terminated by keep-alive',
   restrictedAccess: 'Restricted access',
 } as const;
 

@@ -3,27 +3,39 @@ import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
 import type { ConnectionRequest } from '../protocol/wcs/client-messages.ts';
 import type { ServerMessage } from '../protocol/wcs/server-messages.ts';
-import { type Access, type AccessOperation, allowEverything } from './session-access.ts';
+import {
+  type AccessOperation,
+  allowEverything,
+  type Backend,
+  type BackendAnswer,
+  type BackendEvent,
+  type BackendSession,
+  type SessionKind,
+} from './backend.ts';
+import { connectBodyOf, connectionStatusBodyOf } from './connection-hook-body.ts';
 
 /** One client connection: what it said when it connected, and the way back to it. Made by `Sessions.open`. */
-export interface ClientSession {
+export interface ClientSession extends BackendSession {
   /** `/<client address>:<port>/<server address>:<port>`, also the token that the client may present again. */
   readonly sessionId: string;
-  readonly appKey: string;
-  readonly connection: ConnectionRequest;
-  readonly origin: string | undefined;
   readonly createdMs: number;
   /** Says something to the client; dropped when the connection is gone. */
   send(message: ServerMessage): void;
-  /** Asks the access policy; never rejects. */
-  mayDo(operation: AccessOperation, request: object): Promise<boolean>;
+  /** Asks the backend; never rejects. */
+  ask(operation: AccessOperation, body: object): Promise<BackendAnswer>;
+  /** Tells the backend; never rejects. `denied`: what has happened is to be undone. */
+  tell(event: BackendEvent, body: object): Promise<'ok' | 'denied'>;
+  /** What the client may see of an event. */
+  forClient<Body extends object>(event: BackendEvent, body: Body): Body;
 }
 
 /** The connection under a session. The edge that makes it closes the session when it ends. */
 export interface SessionChannel {
+  readonly kind: SessionKind;
   readonly client: { readonly address: string; readonly port: number };
   readonly server: { readonly address: string; readonly port: number };
   readonly origin?: string | undefined;
+  /** Closes nothing before it returns, whatever becomes of the message. */
   send(message: ServerMessage): void;
   close(reason: string): void;
 }
@@ -31,8 +43,9 @@ export interface SessionChannel {
 export interface SessionsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly access?: Access;
-  /** Time that the access policy has for a connection before it counts as refused. */
+  /** Absent: every client may do everything. */
+  readonly backend?: Backend | undefined;
+  /** Time that the backend has for a connection before it counts as refused. */
   readonly connectTimeoutMs?: number;
   /** Told when a session is gone, so that its streams end with it. */
   readonly onGone: (session: ClientSession) => void;
@@ -66,41 +79,30 @@ interface Entry {
   readonly channel: SessionChannel;
 }
 
-/** All client sessions. A session is known from the moment the access policy has let it in until its connection is gone. */
+/** All client sessions. A session is known from the moment the backend has let it in until its connection is gone. */
 export class Sessions {
   readonly #options: SessionsOptions;
+  readonly #backend: Backend;
   readonly #entries = new Map<string, Entry>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#backend = options.backend ?? allowEverything;
   }
 
-  /** Lets a client in, or `undefined` when the access policy refuses, does not answer in time, or the session exists already. */
+  /** Lets a client in, or `undefined` when the backend refuses, does not answer in time, or the session exists already. */
   async open(channel: SessionChannel, connection: ConnectionRequest): Promise<ClientSession | undefined> {
-    const { clock, access = allowEverything, logger } = this.#options;
-    const { origin } = channel;
-    const sessionId = `/${endpoint(channel.client)}/${endpoint(channel.server)}`;
-    const appKey = connection.appKey || DEFAULT_APP_KEY;
-    const session: ClientSession = {
-      sessionId,
-      appKey,
-      connection,
-      origin,
-      createdMs: clock.nowMs(),
-      send: (message) => channel.send(message),
-      async mayDo(operation, request) {
-        try {
-          const details = { sessionId, appKey, custom: connection.custom, origin, request };
-          return (await access(operation, details)) === 'ok';
-        } catch (error) {
-          logger.warn({ error, sessionId, operation }, 'the access policy failed; the operation is refused');
-          return false;
-        }
-      },
-    };
-    if (!(await this.#letIn(session)) || this.#entries.has(sessionId)) return undefined;
+    const session = this.#newSession(channel, connection);
+    const { sessionId } = session;
+    if (!(await this.#letIn(session)) || this.#entries.has(sessionId)) {
+      this.#backend.sessionGone(session);
+      return undefined;
+    }
     this.#entries.set(sessionId, { session, channel });
-    logger.info({ sessionId, from: 'PENDING', to: 'ESTABLISHED' }, 'a session moved');
+    this.#options.logger.info({ sessionId, from: 'PENDING', to: 'ESTABLISHED' }, 'a session moved');
+    void session.tell('ConnectionStatusEvent', connectionStatusBodyOf(session, 'ESTABLISHED')).then((verdict) => {
+      if (verdict === 'denied' && this.#entries.get(sessionId)?.session === session) channel.close('refused');
+    });
     return session;
   }
 
@@ -111,6 +113,8 @@ export class Sessions {
     const { sessionId } = session;
     this.#options.logger.info({ sessionId, from: 'ESTABLISHED', to: 'DISCONNECTED', reason }, 'a session moved');
     this.#options.onGone(session);
+    void session.tell('ConnectionStatusEvent', connectionStatusBodyOf(session, 'DISCONNECTED'));
+    this.#backend.sessionGone(session);
   }
 
   get count(): number {
@@ -136,7 +140,10 @@ export class Sessions {
 
   /** Gives the client an `OnDataEvent`. Throws AppError SESSION_NOT_FOUND. */
   sendData(sessionId: string, operationId: string, payload: unknown): void {
-    this.#entryOf(sessionId).session.send({ name: 'OnDataEvent', operationId, payload });
+    const { session } = this.#entryOf(sessionId);
+    const data = { operationId, payload };
+    session.send({ name: 'OnDataEvent', ...session.forClient('OnDataEvent', data) });
+    void session.tell('OnDataEvent', data);
   }
 
   #entryOf(sessionId: string): Entry {
@@ -145,13 +152,41 @@ export class Sessions {
     return entry;
   }
 
+  #newSession(channel: SessionChannel, connection: ConnectionRequest): ClientSession {
+    const backend = this.#backend;
+    const { clock, logger } = this.#options;
+    const session: ClientSession = {
+      sessionId: `/${endpoint(channel.client)}/${endpoint(channel.server)}`,
+      appKey: connection.appKey || DEFAULT_APP_KEY,
+      connection,
+      origin: channel.origin,
+      kind: channel.kind,
+      createdMs: clock.nowMs(),
+      send: (message) => channel.send(message),
+      async ask(operation, body) {
+        try {
+          return await backend.ask(session, operation, body);
+        } catch (error) {
+          logger.warn(
+            { error, sessionId: session.sessionId, operation },
+            'the backend failed; the operation is refused',
+          );
+          return { allowed: false };
+        }
+      },
+      tell: (event, body) => backend.tell(session, event, body),
+      forClient: (event, body) => backend.forClient(session, event, body),
+    };
+    return session;
+  }
+
   async #letIn(session: ClientSession): Promise<boolean> {
     const { clock, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = this.#options;
-    const { promise: late, resolve } = Promise.withResolvers<boolean>();
-    const cancel = clock.after(connectTimeoutMs, () => resolve(false));
-    const isIn = await Promise.race([session.mayDo('connect', session.connection), late]);
+    const { promise: late, resolve } = Promise.withResolvers<BackendAnswer>();
+    const cancel = clock.after(connectTimeoutMs, () => resolve({ allowed: false }));
+    const { allowed } = await Promise.race([session.ask('connect', connectBodyOf(session)), late]);
     cancel();
-    return isIn;
+    return allowed;
   }
 }
 

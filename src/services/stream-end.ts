@@ -1,5 +1,6 @@
 import { AppError, ProtocolError } from '../domain/errors.ts';
 import { STREAM_INFO, type StreamInfo, type StreamStatus } from '../domain/stream-status.ts';
+import type { RtmpPlaybackEnd } from '../outputs/rtmp-player/rtmp-playback.ts';
 import type { MediaEndReason } from '../webrtc/media-worker.ts';
 
 /** How a stream ends: a terminal status and the sentence that WCS clients know for it (reference/wcs-protocol.md §2.6). */
@@ -54,6 +55,23 @@ export function endOfRefusedOffer(error: unknown): StreamEnd {
   if (code === 'NO_COMMON_CODECS') return failure(STREAM_INFO.noCommonCodecs);
   if (code === 'BAD_SDP') return failure(STREAM_INFO.failedToAddStreamToProxy);
   if (code === 'STREAM_NOT_FOUND') return failure(STREAM_INFO.streamNotFound);
+  if (code === 'STREAM_NAME_IN_USE') return failure(STREAM_INFO.streamNameInUse);
   if (code === 'MEDIA_SESSION_IN_USE') return failure(STREAM_INFO.mediaSessionIdInUse);
   return failure(STREAM_INFO.failedByError);
+}
+
+/** Nothing came at all, or nothing that can be played. */
+export function endOfRtmpPublication(reason: 'idle' | 'no_media'): StreamEnd {
+  return failure(reason === 'idle' ? STREAM_INFO.failedByRtpActivity : STREAM_INFO.noCommonCodecs);
+}
+
+export function endOfRtmpPlayback(reason: RtmpPlaybackEnd): StreamEnd {
+  switch (reason) {
+    case 'source_ended':
+      return failure(STREAM_INFO.stoppedByPublisherStop);
+    case 'too_slow':
+      return failure(STREAM_INFO.failedByRtmpWriter);
+    case 'no_video':
+      return failure(STREAM_INFO.failedByRtpActivity);
+  }
 }

@@ -1,99 +1,108 @@
 import type { AudioCodec, VideoCodec } from '../domain/media.ts';
 import type { StreamInfo, StreamStatus } from '../domain/stream-status.ts';
-import type { PlayStreamRequest, PublishStreamRequest } from '../protocol/wcs/client-messages.ts';
 import { codecName, type MuteState, type StreamStatusObject } from '../protocol/wcs/stream-object.ts';
 import type { ClientSession } from './sessions.ts';
 
-/** One publisher or player of a client: what it asked for and what has become of it. Owned and changed by `Streams` only. */
+/** What a client asks for when it publishes or plays. Absent is what its protocol has no word for. */
+export interface StreamRequest {
+  readonly mediaSessionId: string;
+  readonly name: string;
+  readonly hasVideo: boolean;
+  readonly hasAudio: boolean;
+  /** `WebRTC`, or `Flash` for RTMP. */
+  readonly mediaProvider: string;
+  /** kbit/s; 0 = none. */
+  readonly bitrate: number;
+  readonly minBitrate: number;
+  readonly maxBitrate: number;
+  /** Only of a player; pixels, and at most 100; 0 = as published. */
+  readonly width?: number | undefined;
+  readonly height?: number | undefined;
+  readonly quality?: number | undefined;
+  /** Only of a publisher. */
+  readonly record?: boolean | undefined;
+  readonly rtmpUrl?: string | undefined;
+  readonly custom?: unknown;
+  /** Only of WebRTC. */
+  readonly sdp?: string | undefined;
+  readonly transport?: 'UDP' | 'TCP' | undefined;
+}
+
+/** One publisher or player of a client: what it asked for and what has become of it. Changed by `Streams` and its owner only. */
 export interface StreamRecord {
   readonly session: ClientSession;
   readonly mediaSessionId: string;
-  readonly name: string;
   readonly published: boolean;
-  readonly request: PublishStreamRequest | PlayStreamRequest;
-  readonly record: boolean;
-  readonly rtmpUrl: string | undefined;
+  readonly request: StreamRequest;
   readonly createdMs: number;
+  /** As the client asked, unless the backend has answered otherwise; these four are final once the stream is PENDING. */
+  name: string;
+  record: boolean;
+  /** May carry secrets. */
+  rtmpUrl: string | undefined;
+  custom: unknown;
+  /** NEW while the backend thinks, PENDING until there is media. */
   status: StreamStatus;
   info: StreamInfo | undefined;
-  /** Known from the answer on. */
+  /** Known once client and server have agreed. */
   tracks: NegotiatedTracks | undefined;
   /** Pixels; 0 until a keyframe has told. A player's are those it was told. */
   width: number;
   height: number;
   audioState: MuteState | undefined;
   videoState: MuteState | undefined;
-  /** Rates that the worker has given, one a second. */
-  rates: number;
   /** Only of a player: the stream it plays. */
   source: StreamRecord | undefined;
-  /** Only of a player that gets the source in another picture size; released with its end. */
-  rendition: LeasedRendition | undefined;
   /** Only of a publisher. */
   readonly players: Set<StreamRecord>;
-}
-
-export interface LeasedRendition {
-  /** The media worker's stream. */
-  readonly streamId: string;
-  /** In pixels; 0 until known. */
-  readonly size: { readonly width: number; readonly height: number };
-  release(): void;
+  /** Lets go of everything that brings or takes the media. Set by who opened that; called once, at the end of the stream. */
+  closeMedia: (info: StreamInfo) => void;
 }
 
 export interface NegotiatedTracks {
   readonly video?: { readonly codec: VideoCodec } | undefined;
-  readonly audio?: { readonly codec: Exclude<AudioCodec, 'aac'> } | undefined;
+  readonly audio?: { readonly codec: AudioCodec } | undefined;
 }
 
 /** A stream as REST shows it (reference/wcs-protocol.md §3.4). */
 export interface StreamView extends Omit<StreamStatusObject, 'info' | 'recordName' | 'audioState' | 'videoState'> {
   readonly appKey: string;
   readonly sessionId: string;
-  readonly sdp: string;
-  readonly transport: 'UDP' | 'TCP';
+  /** Only of WebRTC, as `transport`. */
+  readonly sdp?: string | undefined;
+  readonly transport?: 'UDP' | 'TCP' | undefined;
   readonly cvoExtension: false;
   readonly mediaType: 'publish' | 'play';
   readonly origin?: string | undefined;
   readonly parentMediaSessionId?: string | undefined;
 }
 
-export function publisherRecord(
+export function streamRecord(
   session: ClientSession,
-  request: PublishStreamRequest,
+  request: StreamRequest,
+  published: boolean,
   createdMs: number,
 ): StreamRecord {
   return {
-    ...blankRecord(session, request, createdMs),
-    published: true,
-    record: request.record,
-    rtmpUrl: request.rtmpUrl,
-  };
-}
-
-/** `record` of a player is a constant of the SDK and ignored. */
-export function playerRecord(session: ClientSession, request: PlayStreamRequest, createdMs: number): StreamRecord {
-  return { ...blankRecord(session, request, createdMs), published: false, record: false, rtmpUrl: undefined };
-}
-
-function blankRecord(session: ClientSession, request: PublishStreamRequest | PlayStreamRequest, createdMs: number) {
-  return {
     session,
     mediaSessionId: request.mediaSessionId,
-    name: request.name,
+    published,
     request,
     createdMs,
-    status: 'PENDING' as StreamStatus,
+    name: request.name,
+    record: request.record ?? false,
+    rtmpUrl: request.rtmpUrl,
+    custom: request.custom,
+    status: 'NEW',
     info: undefined,
     tracks: undefined,
     width: 0,
     height: 0,
     audioState: undefined,
     videoState: undefined,
-    rates: 0,
     source: undefined,
-    rendition: undefined,
-    players: new Set<StreamRecord>(),
+    players: new Set(),
+    closeMedia: () => {},
   };
 }
 
@@ -107,7 +116,7 @@ export function viewOf(stream: StreamRecord): StreamView {
     sessionId: stream.session.sessionId,
     ...commonFields(stream),
     // Who has the ICE password may speak for the client.
-    sdp: stream.request.sdp.replace(/^(a=ice-pwd:)[^\r\n]*/gm, '$1***'),
+    sdp: stream.request.sdp?.replace(/^(a=ice-pwd:)[^\r\n]*/gm, '$1***'),
     transport: stream.request.transport,
     cvoExtension: false,
     mediaType: stream.published ? 'publish' : 'play',
@@ -133,7 +142,7 @@ function commonFields(stream: StreamRecord) {
     bitrate: request.bitrate,
     minBitrate: request.minBitrate,
     maxBitrate: request.maxBitrate,
-    quality: 'quality' in request ? request.quality : 0,
+    quality: request.quality ?? 0,
     createDate: stream.createdMs,
     mediaProvider: request.mediaProvider,
   };

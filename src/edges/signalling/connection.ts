@@ -141,6 +141,7 @@ export class Connection {
   async #establish(connection: ConnectionRequest): Promise<void> {
     this.#state = { phase: 'opening' };
     const channel: SessionChannel = {
+      kind: 'websocket',
       ...this.#ends,
       send: (message) => this.#send(message),
       close: (reason) => this.close(NORMAL, reason),
@@ -157,7 +158,8 @@ export class Connection {
     }
     this.#state = { phase: 'established', session };
     this.#logger = this.#logger.child({ sessionId: session.sessionId });
-    this.#send({ name: 'getUserData', authToken: session.sessionId, connection });
+    const shown = session.forClient('ConnectionStatusEvent', connection);
+    this.#send({ name: 'getUserData', authToken: session.sessionId, connection: shown });
     this.#send({ name: 'getVersion', version });
   }
 

@@ -3,6 +3,7 @@ import { STREAM_INFO } from '../../domain/stream-status.ts';
 import type { ClientMessage, StreamAddress } from '../../protocol/wcs/client-messages.ts';
 import type { ClientSession } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
+import type { WebrtcStreams } from '../../services/webrtc-streams.ts';
 
 /** Makes a picture of a live stream. */
 export interface Snapshots {
@@ -12,6 +13,7 @@ export interface Snapshots {
 
 export interface DispatchServices {
   readonly streams: Streams;
+  readonly webrtcStreams: WebrtcStreams;
   readonly snapshots: Snapshots;
   readonly logger: Logger;
   /** False when the client has filled its share of the log for now. */
@@ -24,12 +26,12 @@ export async function dispatch(
   message: ClientMessage,
   services: DispatchServices,
 ): Promise<void> {
-  const { streams, logger, mayReport } = services;
+  const { streams, webrtcStreams, logger, mayReport } = services;
   switch (message.name) {
     case 'publishStream':
-      return streams.publish(session, message.request);
+      return webrtcStreams.publish(session, message.request);
     case 'playStream':
-      return streams.play(session, message.request);
+      return webrtcStreams.play(session, message.request);
     case 'unPublishStream':
       return streams.stop(session, message.stream.mediaSessionId, true);
     case 'stopStream':
@@ -45,7 +47,7 @@ export async function dispatch(
     case 'sessionDebug':
     case 'submitBugReport':
     case 'pushLogs':
-      if (mayReport()) logger.info({ from: message.name, text: message.text }, 'a client reports');
+      if (mayReport()) await report(session, message, logger);
       return undefined;
     case 'connection':
       return logger.warn({}, 'a second connection message is ignored');
@@ -65,7 +67,7 @@ async function takeSnapshot(
   const { mediaSessionId, name } = address;
   const fail = (info: string): void =>
     session.send({ name: 'notifyStreamEvent', event: { mediaSessionId, type: 'snapshotFailed', payload: { info } } });
-  if (!(await session.mayDo('snapshot', address))) return fail(STREAM_INFO.restrictedAccess);
+  if (!(await session.ask('snapshot', address)).allowed) return fail(STREAM_INFO.restrictedAccess);
   try {
     const picture = await snapshots.take(name);
     const payload = { snapshot: picture.toString('base64') };
@@ -76,12 +78,22 @@ async function takeSnapshot(
   }
 }
 
-/** The access policy is the receiver: the hook that it asks gets the payload. */
+/** The backend is the receiver: the hook that is asked gets the payload. */
 async function acceptData(session: ClientSession, operationId: string, payload: unknown): Promise<void> {
-  const isAccepted = await session.mayDo('sendData', { operationId, payload });
-  session.send(
-    isAccepted
-      ? { name: 'DataStatusEvent', operationId, status: 'ACCEPTED' }
-      : { name: 'DataStatusEvent', operationId, status: 'FAILED', info: STREAM_INFO.restrictedAccess },
-  );
+  const { allowed } = await session.ask('sendData', { operationId, payload });
+  const result = allowed
+    ? { operationId, status: 'ACCEPTED' as const }
+    : { operationId, status: 'FAILED' as const, info: STREAM_INFO.restrictedAccess };
+  session.send({ name: 'DataStatusEvent', ...session.forClient('DataStatusEvent', result) });
+  void session.tell('DataStatusEvent', result);
+}
+
+/** What clients report goes to the log, if the backend wants it. */
+async function report(
+  session: ClientSession,
+  { name, text, report: body }: Extract<ClientMessage, { report: unknown }>,
+  logger: Logger,
+): Promise<void> {
+  if ((await session.ask(name, body)).allowed) return logger.info({ from: name, text }, 'a client reports');
+  session.send({ name: 'fail', apiMethod: name, info: STREAM_INFO.restrictedAccess });
 }

@@ -10,6 +10,7 @@ import type { Logger } from '../../domain/logger.ts';
 import { RateLimit, type RateLimitOptions } from '../../domain/rate-limit.ts';
 import type { SessionChannel, Sessions } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
+import type { WebrtcStreams } from '../../services/webrtc-streams.ts';
 import { Connection, type KeepAlive } from './connection.ts';
 import type { Snapshots } from './dispatch.ts';
 
@@ -18,6 +19,7 @@ export interface SignallingOptions {
   readonly servers: readonly (Server | HttpsServer)[];
   readonly sessions: Sessions;
   readonly streams: Streams;
+  readonly webrtcStreams: WebrtcStreams;
   readonly snapshots: Snapshots;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -54,7 +56,7 @@ const REFUSAL_LOG_RATE = { perSecond: 1, burst: 5 };
  * until the owner of the HTTP servers closes them.
  */
 export function createSignallingServer(options: SignallingOptions): SignallingServer {
-  const { logger, clock, sessions, streams, snapshots, version } = options;
+  const { logger, clock, sessions, streams, webrtcStreams, snapshots, version } = options;
   const { keepAlive, maxConnections, maxConnectionsPerAddress, maxMessageBytes, messageRate, maxBufferedBytes } = {
     ...DEFAULTS,
     ...withoutUndefined(options),
@@ -69,7 +71,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
     clientTracking: false,
     handleProtocols: () => false,
   });
-  const services = { streams, snapshots, logger };
+  const services = { streams, webrtcStreams, snapshots, logger };
   let closing: Promise<void> | undefined;
 
   const accept = (webSocket: WebSocket, request: IncomingMessage): void => {

@@ -11,8 +11,15 @@ export type ClientMessage =
   | { readonly name: 'unPublishStream' | 'stopStream' | 'availableStream' | 'snapshot'; readonly stream: StreamAddress }
   | { readonly name: 'sendStreamEvent'; readonly event: StreamEventRequest }
   | { readonly name: 'sendData'; readonly operationId: string; readonly payload: unknown }
-  /** For the log only. `text` is cut to a bounded length; RTMP URLs and ICE passwords are masked. */
-  | { readonly name: 'sessionDebug' | 'submitBugReport' | 'pushLogs'; readonly text: string }
+  /**
+   * `text` is for the log: it is cut to a bounded length; RTMP URLs and ICE passwords are masked. `report` is all that was
+   * said, for the backend.
+   */
+  | {
+      readonly name: 'sessionDebug' | 'submitBugReport' | 'pushLogs';
+      readonly text: string;
+      readonly report: Readonly<Record<string, unknown>>;
+    }
   | { readonly name: 'unknown'; readonly message: string };
 
 export interface ConnectionRequest {
@@ -24,6 +31,8 @@ export interface ConnectionRequest {
   readonly clientBrowserVersion: string;
   /** Any JSON; reaches the `connect` hook unchanged. */
   readonly custom?: unknown;
+  /** Only of RTMP clients, which give it in their `connect`, or are given one. */
+  readonly login?: string | undefined;
 }
 
 /** An empty `mediaSessionId` or `name` is one that was missing, no text, too long or with control characters. */
@@ -144,7 +153,7 @@ function decode(message: string, fields: Fields): ClientMessage {
     case 'sessionDebug':
     case 'submitBugReport':
     case 'pushLogs':
-      return { name: message, text: logText(fields) };
+      return { name: message, text: logText(fields), report: fields };
     default:
       return { name: 'unknown', message: message.slice(0, MAX_ID_CHARS) };
   }

@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { AppError } from '../../../src/domain/errors.ts';
 import { silentLogger } from '../../../src/domain/logger.ts';
 import { createSignallingServer, type SignallingOptions } from '../../../src/edges/signalling/server.ts';
-import type { Access } from '../../../src/services/session-access.ts';
+import { allowEverything, type Backend } from '../../../src/services/backend.ts';
 import { Sessions } from '../../../src/services/sessions.ts';
 import { StreamNames } from '../../../src/services/stream-names.ts';
-import { type PlayerRenditions, Streams } from '../../../src/services/streams.ts';
+import { Streams } from '../../../src/services/streams.ts';
+import { type PlayerRenditions, type WebrtcPublisherHub, WebrtcStreams } from '../../../src/services/webrtc-streams.ts';
 import { FakeMediaWorker } from '../../services/fake-media-worker.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -22,31 +24,41 @@ export type Harness = Awaited<ReturnType<typeof startHarness>>;
 /** The signalling edge on port 0 with its real services, on a manual clock, over a fake media worker. */
 export async function startHarness(
   options: Partial<SignallingOptions> & {
-    access?: Access;
+    backend?: Partial<Backend>;
     rateIntervalS?: number;
     maxStreamsPerSession?: number;
     renditions?: PlayerRenditions;
   } = {},
 ) {
-  const { access, rateIntervalS = 0, maxStreamsPerSession, renditions, ...signallingOptions } = options;
+  const { backend, rateIntervalS = 0, maxStreamsPerSession, renditions, ...signallingOptions } = options;
   const clock = new ManualClock();
   const worker = new FakeMediaWorker();
   const names = new StreamNames();
   const streams = new Streams({
-    worker,
-    renditions,
     names,
+    clock,
+    logger: silentLogger,
+    ...(maxStreamsPerSession === undefined ? {} : { maxStreamsPerSession }),
+  });
+  const publishers = {
+    published: vi.fn<WebrtcPublisherHub['published']>(),
+    unpublished: vi.fn<WebrtcPublisherHub['unpublished']>(),
+  };
+  const webrtcStreams = new WebrtcStreams({
+    streams,
+    worker,
+    publishers,
+    renditions,
     clock,
     logger: silentLogger,
     inboundRateIntervalS: rateIntervalS,
     outboundRateIntervalS: rateIntervalS,
-    ...(maxStreamsPerSession === undefined ? {} : { maxStreamsPerSession }),
   });
-  worker.onEvent((event) => streams.onMediaEvent(event));
+  worker.onEvent((event) => webrtcStreams.onMediaEvent(event));
   const sessions = new Sessions({
     clock,
     logger: silentLogger,
-    ...(access && { access }),
+    backend: { ...allowEverything, ...backend },
     onGone: (session) => streams.sessionGone(session),
   });
   const http = createServer();
@@ -54,6 +66,7 @@ export async function startHarness(
     servers: [http],
     sessions,
     streams,
+    webrtcStreams,
     snapshots: { take: () => Promise.reject(new AppError('STREAM_NOT_FOUND', 'none')) },
     clock,
     logger: silentLogger,
@@ -68,6 +81,7 @@ export async function startHarness(
   return {
     clock,
     worker,
+    publishers,
     names,
     streams,
     sessions,

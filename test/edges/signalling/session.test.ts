@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Logger, silentLogger } from '../../../src/domain/logger.ts';
-import type { Access } from '../../../src/services/session-access.ts';
+import type { Backend, BackendAnswer } from '../../../src/services/backend.ts';
 import { type Harness, startHarness } from './harness.ts';
 
 let harness: Harness;
@@ -65,9 +65,10 @@ describe('a signalling session', () => {
     expect(await client.flush()).toEqual([]);
   });
 
-  it('refuses with fail and closes without getUserData when the access policy says no', async () => {
-    const access = vi.fn<Access>(() => Promise.resolve('denied'));
-    harness = await startHarness({ access });
+  it('refuses with fail and closes without getUserData when the backend says no', async () => {
+    const ask = vi.fn<Backend['ask']>(() => Promise.resolve({ allowed: false }));
+    const sessionGone = vi.fn<Backend['sessionGone']>();
+    harness = await startHarness({ backend: { ask, sessionGone } });
     const client = await harness.open();
     client.send('connection', { ...CONNECTION, custom: { token: [1, { a: null }] } });
     expect(await client.any()).toEqual({
@@ -75,19 +76,23 @@ describe('a signalling session', () => {
       data: [{ apiMethod: 'connect', info: 'Restricted access' }],
     });
     expect(await client.closed).toBe(1000);
-    expect(access).toHaveBeenCalledWith(
+    expect(ask).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ appKey: 'defaultApp', kind: 'websocket' }),
       'connect',
-      expect.objectContaining({ appKey: 'defaultApp', custom: { token: [1, { a: null }] } }),
+      expect.objectContaining({ custom: { token: [1, { a: null }] } }),
     );
+    expect(sessionGone).toHaveBeenCalledExactlyOnceWith(ask.mock.calls[0]![0]);
     expect(harness.sessions.find()).toEqual([]);
   });
 
-  it('refuses when the access policy does not answer in time, or fails', async () => {
+  it('refuses when the backend does not answer in time, or fails', async () => {
     const { promise: asked, resolve } = Promise.withResolvers<void>();
     harness = await startHarness({
-      access: () => {
-        resolve();
-        return new Promise(() => {});
+      backend: {
+        ask: () => {
+          resolve();
+          return new Promise(() => {});
+        },
       },
     });
     const client = await harness.open();
@@ -96,19 +101,21 @@ describe('a signalling session', () => {
     harness.clock.advance(15_000);
     expect((await client.next('fail')).data).toEqual([{ apiMethod: 'connect', info: 'Restricted access' }]);
     await harness.close();
-    harness = await startHarness({ access: () => Promise.reject(new Error('hook down')) });
+    harness = await startHarness({ backend: { ask: () => Promise.reject(new Error('hook down')) } });
     const other = await harness.open();
     other.send('connection', CONNECTION);
     expect((await other.next('fail')).data).toEqual([{ apiMethod: 'connect', info: 'Restricted access' }]);
   });
 
-  it('leaves no session behind when the client goes while the access policy thinks', async () => {
+  it('leaves no session behind when the client goes while the backend thinks', async () => {
     const { promise: asked, resolve } = Promise.withResolvers<void>();
-    const { promise: decision, resolve: decide } = Promise.withResolvers<'ok'>();
+    const { promise: decision, resolve: decide } = Promise.withResolvers<BackendAnswer>();
     harness = await startHarness({
-      access: () => {
-        resolve();
-        return decision;
+      backend: {
+        ask: () => {
+          resolve();
+          return decision;
+        },
       },
     });
     const client = await harness.open();
@@ -116,7 +123,7 @@ describe('a signalling session', () => {
     await asked;
     client.socket.terminate();
     await vi.waitFor(() => expect(harness.server.connectionCount).toBe(0));
-    decide('ok');
+    decide({ allowed: true });
     await vi.waitFor(() => expect(harness.clock.pendingTimers).toBe(0));
     expect(harness.sessions.find()).toEqual([]);
   });

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AppError, type ErrorCode } from '../../../src/domain/errors.ts';
 import type { Snapshots } from '../../../src/edges/signalling/dispatch.ts';
-import type { PlayerRenditions, PublishedStream, UnpublishedStream } from '../../../src/services/streams.ts';
+import type { PublishedStream, UnpublishedStream } from '../../../src/services/streams.ts';
+import type { PlayerRenditions } from '../../../src/services/webrtc-streams.ts';
 import type { MediaEndReason } from '../../../src/webrtc/media-worker.ts';
 import { type Client, type Harness, startHarness } from './harness.ts';
 
@@ -236,9 +237,9 @@ describe('publishing', () => {
     await publish(client, 'P1');
   });
 
-  it('is restricted when the access policy says so, before the worker is asked', async () => {
+  it('is restricted when the backend says so, before the worker is asked', async () => {
     harness = await startHarness({
-      access: (operation) => Promise.resolve(operation === 'connect' ? 'ok' : 'denied'),
+      backend: { ask: (_session, operation) => Promise.resolve({ allowed: operation === 'connect' }) },
     });
     const client = await harness.connect();
     client.send('publishStream', publishRequest('P1'));
