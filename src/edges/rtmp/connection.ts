@@ -1,0 +1,180 @@
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { plainAddress } from '../../domain/client-address.ts';
+import type { CancelTimer, Clock } from '../../domain/clock.ts';
+import { ProtocolError } from '../../domain/errors.ts';
+import type { Logger } from '../../domain/logger.ts';
+import { RtmpLink } from '../../protocol/rtmp/link.ts';
+import { USER_CONTROL } from '../../protocol/rtmp/messages.ts';
+import { type Activity, ClientCommands, type CommandServices } from './client-commands.ts';
+import { SetupDeadline } from './setup-deadline.ts';
+import { SocketViewer } from './socket-viewer.ts';
+
+export interface ConnectionOptions {
+  readonly services: CommandServices;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** From the first byte to a stream that is published or played, and for each time between two streams. */
+  readonly setupTimeoutMs: number;
+  /** A player that says nothing gets a ping after so long, and is cut off when as long passes again. */
+  readonly pingIntervalMs: number;
+  readonly onActivity: (activity: Activity) => void;
+}
+
+/** For what was sent last to go out, and the client to close. */
+const END_TIMEOUT_MS = 2000;
+const UINT32 = 0x100000000;
+
+/**
+ * One client's socket: bytes in through the link to the commands, one message at a time, and everything that limits how long
+ * a client may take. While the backend is asked about a client, nothing more is read from it.
+ */
+export class RtmpConnection {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #logger: Logger;
+  readonly #link: RtmpLink;
+  readonly #viewer: SocketViewer;
+  readonly #commands: ClientCommands;
+  readonly #setup: SetupDeadline;
+  readonly #closed = Promise.withResolvers<void>();
+  /** Why we closed it; undefined while, and where, the client did. */
+  #closeReason: string | undefined;
+  #isAsking = false;
+  #activity: Activity = 'idle';
+  #hasSpoken = false;
+  #stopPinging: CancelTimer = () => {};
+  #cancelEnd: CancelTimer = () => {};
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    const { clock, services, setupTimeoutMs } = options;
+    const client = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    const server = { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 };
+    this.#socket = socket;
+    this.#options = options;
+    this.#logger = options.logger.child({ client: `${client.address}:${client.port}` });
+    this.#link = new RtmpLink({ role: 'server', randomBytes, send: (bytes) => this.#viewer.answer(bytes) });
+    this.#viewer = new SocketViewer({
+      socket,
+      acknowledgedBytes: () => this.#link.peerAcknowledgedBytes,
+      onUnreadAnswers: () => this.#cut('RTMP_UNREAD_ANSWERS', 'a client asks on and reads no answers; it is cut off'),
+    });
+    this.#commands = new ClientCommands(services, {
+      client,
+      server,
+      logger: this.#logger,
+      viewer: this.#viewer,
+      send: (message) => this.#link.send(message),
+      end: (reason) => this.#end(reason),
+      onActivity: (activity) => this.#activityChanged(activity),
+    });
+    this.#setup = new SetupDeadline(clock, setupTimeoutMs, () =>
+      this.#cut('RTMP_SETUP_TIMEOUT', 'a client neither publishes nor plays; it is cut off'),
+    );
+    this.#setup.run();
+    socket.on('data', (bytes) => this.#receive(bytes));
+    socket.on('error', (error) => this.#logger.debug({ error }, 'a client connection failed'));
+    socket.on('close', () => this.#socketClosed());
+  }
+
+  /** Resolves when the socket is gone. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  close(reason: string): void {
+    this.#commands.dismiss(reason);
+  }
+
+  #receive(bytes: Buffer): void {
+    this.#hasSpoken = true;
+    if (this.#closeReason !== undefined) return;
+    try {
+      this.#link.push(bytes);
+      this.#takeMessages();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #takeMessages(): void {
+    while (!this.#isAsking && this.#closeReason === undefined) {
+      const message = this.#link.take();
+      if (!message) return;
+      const asked = this.#commands.handle(message);
+      if (asked) this.#waitFor(asked);
+    }
+  }
+
+  /** A client that says more meanwhile is held up by its own socket. */
+  #waitFor(asked: Promise<void>): void {
+    this.#isAsking = true;
+    this.#socket.pause();
+    this.#setup.hold();
+    asked
+      .then(() => {
+        this.#isAsking = false;
+        this.#socket.resume();
+        if (this.#closeReason !== undefined) return;
+        if (this.#activity === 'idle') this.#setup.run();
+        this.#takeMessages();
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  #activityChanged(activity: Activity): void {
+    this.#activity = activity;
+    this.#stopPinging();
+    if (activity === 'idle') {
+      if (!this.#isAsking && this.#closeReason === undefined) this.#setup.run();
+    } else {
+      this.#setup.reset();
+      this.#hasSpoken = true;
+      const { clock, pingIntervalMs } = this.#options;
+      if (activity === 'playing') this.#stopPinging = clock.every(pingIntervalMs, () => this.#probe());
+    }
+    this.#options.onActivity(activity);
+  }
+
+  /** Players have nothing to say but acknowledgements and pongs, so only silence after a ping tells that one is gone. */
+  #probe(): void {
+    if (this.#isAsking) return;
+    if (!this.#hasSpoken) return this.#cut('RTMP_SILENT', 'a player answers no ping; it is cut off');
+    this.#hasSpoken = false;
+    const timestampMs = Math.floor(this.#options.clock.monotonicUs() / 1000) % UINT32;
+    this.#link.send({ kind: 'userControl', event: USER_CONTROL.pingRequest, value: timestampMs });
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof ProtocolError) {
+      return this.#cut(error.code, 'a client breaks the protocol; its connection is closed');
+    }
+    this.#logger.error({ error }, 'a message could not be handled');
+    this.#closeReason ??= 'failed';
+    this.#socket.destroy();
+  }
+
+  #cut(code: string, sentence: string): void {
+    if (this.#closeReason === undefined) this.#logger.warn({ code }, sentence);
+    this.#closeReason ??= code;
+    this.#socket.destroy();
+  }
+
+  #end(reason: string): void {
+    if (this.#closeReason !== undefined) return;
+    this.#closeReason = reason;
+    this.#setup.hold();
+    this.#socket.resume();
+    this.#socket.end();
+    this.#cancelEnd = this.#options.clock.after(END_TIMEOUT_MS, () => this.#socket.destroy());
+  }
+
+  #socketClosed(): void {
+    this.#closeReason ??= 'closed by the client';
+    this.#setup.hold();
+    this.#stopPinging();
+    this.#cancelEnd();
+    this.#commands.gone(this.#closeReason);
+    this.#closed.resolve();
+  }
+}
