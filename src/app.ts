@@ -28,6 +28,7 @@ import type { UsageLimits } from './outputs/rtmp-push/usage-limit.ts';
 import { Snapshots } from './outputs/snapshots.ts';
 import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
 import { Sessions } from './services/sessions.ts';
+import { StreamKeepAlive } from './services/stream-keep-alive.ts';
 import { StreamNames } from './services/stream-names.ts';
 import { Streams } from './services/streams.ts';
 import { WebrtcStreams } from './services/webrtc-streams.ts';
@@ -224,6 +225,15 @@ async function build(
     outboundRateIntervalS: config.outbound_video_rate_stat_send_interval,
   });
   const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
+  if (config.keep_alive_streaming_sessions_enabled) {
+    const keepAlive = new StreamKeepAlive({
+      streams,
+      clock,
+      intervalMs: config.streaming_sessions_keep_alive_interval,
+      appKeys: config.streaming_sessions_keep_alive_app_keys,
+    });
+    built.push(() => keepAlive.close());
+  }
   worker.onEvent((event) => {
     webrtcStreams.onMediaEvent(event);
     publishers.onMediaEvent(event);
@@ -269,11 +279,11 @@ async function build(
       sessions,
       snapshots,
       metrics,
-      readiness: () => ({
-        ready: state === 'ready' && transponders.isStoreWritable,
-        state: state === 'ready' && !transponders.isStoreWritable ? 'degraded' : state,
-        ports,
-      }),
+      readiness: () => {
+        if (state !== 'ready') return { ready: false, state, ports };
+        const isWritable = transponders.probeStore();
+        return { ready: isWritable, state: isWritable ? 'ready' : 'degraded', ports };
+      },
     },
     config: {
       credentials: config.disable_rest_auth

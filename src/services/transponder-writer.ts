@@ -1,9 +1,12 @@
+import type { Clock } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
 import type { Store } from '../store/open-store.ts';
 
 /** Beyond this the oldest history is given up: a full disk must not become a full memory. */
 const MAX_PENDING_WRITES = 1000;
+/** A write costs a flush of the disk, for which media wait. */
+const PROBE_PERIOD_US = 5_000_000;
 
 /**
  * Writes to the store without ever disturbing a run: what cannot be written now is kept in order and written with the next
@@ -12,17 +15,27 @@ const MAX_PENDING_WRITES = 1000;
 export class TransponderWriter {
   readonly #store: Store;
   readonly #logger: Logger;
+  readonly #clock: Clock;
   #pending: (() => void)[] = [];
   #isBatching = false;
+  #triedUs = Number.NEGATIVE_INFINITY;
 
-  constructor(store: Store, logger: Logger) {
+  constructor(store: Store, logger: Logger, clock: Clock) {
     this.#store = store;
     this.#logger = logger;
+    this.#clock = clock;
   }
 
   /** False while something waits because the store does not take it; new work is refused then. */
   get isWritable(): boolean {
     return this.#pending.length === 0;
+  }
+
+  /** `isWritable`, found out by writing where nothing was written in the last 5 s. */
+  probe(): boolean {
+    const isDue = this.#clock.monotonicUs() - this.#triedUs >= PROBE_PERIOD_US;
+    if (isDue && this.isWritable) this.write(() => this.#store.touch());
+    return this.isWritable;
   }
 
   /** `work` runs inside one transaction, now or later, and perhaps more than once: it must only write, from values it holds. */
@@ -45,6 +58,7 @@ export class TransponderWriter {
 
   flush(): void {
     if (this.#isBatching || this.#pending.length === 0) return;
+    this.#triedUs = this.#clock.monotonicUs();
     try {
       this.#store.transaction(() => this.#pending.forEach((work) => work()));
       this.#pending = [];

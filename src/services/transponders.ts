@@ -113,7 +113,7 @@ export class TransponderService {
   constructor(options: TransponderServiceOptions) {
     this.#options = options;
     const { clock, logger, store, runs, bootId, processUsage, random, randomBytes } = options;
-    this.#writer = new TransponderWriter(store, logger);
+    this.#writer = new TransponderWriter(store, logger, clock);
     this.#context = {
       clock,
       logger,
@@ -164,6 +164,11 @@ export class TransponderService {
   /** False while the store takes no writes; running pushes go on, new ones are refused. */
   get isStoreWritable(): boolean {
     return this.#writer.isWritable;
+  }
+
+  /** The same, found out by writing where nothing was written in the last 5 s. */
+  probeStore(): boolean {
+    return this.#writer.probe();
   }
 
   /**

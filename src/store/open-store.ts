@@ -24,6 +24,8 @@ export interface Store {
   readonly secrets: SecretBox;
   /** All of `work` or nothing of it. */
   transaction<T>(work: () => T): T;
+  /** Writes without changing anything; throws what any write would throw now. */
+  touch(): void;
   /** Idempotent. */
   close(): void;
 }
@@ -74,12 +76,15 @@ function bindKey(database: BetterSqlite3.Database, secrets: SecretBox, path: str
 }
 
 function assemble(database: BetterSqlite3.Database, secrets: SecretBox): Store {
+  const version = String(database.pragma('user_version', { simple: true }));
   return {
     transponders: createTransponderRepository(database),
     runs: createRunRepository(database),
     events: createEventRepository(database),
     secrets,
     transaction: (work) => database.transaction(work).immediate(),
+    // SQLite skips the writing of a row that stays as it is, but not of this.
+    touch: () => void database.pragma(`user_version = ${version}`),
     close: () => void database.close(),
   };
 }

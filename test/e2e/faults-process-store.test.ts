@@ -38,6 +38,23 @@ describe.skipIf(reason)(`a store that takes no writes${reason ? ` (${reason})` :
     for (const close of closers.toReversed()) await close();
   });
 
+  it('because the disk is full is noticed by /health/ready although nothing runs', async () => {
+    expect(await health()).toEqual({ status: 200, state: 'ready' });
+    await disk.fill();
+    let isFull = true;
+    onTestFinished(async () => {
+      if (isFull) await disk.makeRoom();
+    });
+    await waitUntil(
+      async () => ((await health()).status === 503 ? true : undefined),
+      TIMEOUT_MS,
+      () => 'not ready',
+    );
+    await disk.makeRoom();
+    isFull = false;
+    await untilReady();
+  });
+
   it('because the disk is full leaves running pushes alone, takes no new ones, and gets all when there is room', async () => {
     const [running, ending] = await Promise.all([startPush(), startPush()]);
     await disk.fill();

@@ -546,6 +546,33 @@ describe('a restart of the process', () => {
 });
 
 describe('a store that takes no writes', () => {
+  it('is found out by an idle server that is asked, at most every five seconds', async () => {
+    let isFull = false;
+    let writes = 0;
+    await begin({
+      wrapStore: (store) => ({
+        ...store,
+        transaction(work) {
+          writes++;
+          if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+          return store.transaction(work);
+        },
+      }),
+    });
+    f.clock.advance(5000);
+    expect(f.service.probeStore()).toBe(true);
+    isFull = true;
+    writes = 0;
+    f.clock.advance(4000);
+    expect([f.service.probeStore(), f.service.isStoreWritable, writes]).toEqual([true, true, 0]);
+    f.clock.advance(1000);
+    expect([f.service.probeStore(), f.service.isStoreWritable, writes]).toEqual([false, false, 1]);
+    expect([f.service.probeStore(), writes]).toEqual([false, 1]);
+    isFull = false;
+    f.clock.advance(5000);
+    expect(f.service.probeStore()).toBe(true);
+  });
+
   it('disturbs no run, refuses new pushes, and gets everything once it is back', async () => {
     let isFull = false;
     await begin({

@@ -31,6 +31,22 @@ describe('openStore', () => {
     second.close();
   });
 
+  it('can be written to without anything changing, and says where it cannot', () => {
+    const store = openStore(files);
+    const other = new BetterSqlite3(files.path);
+    const meta = () => other.prepare('SELECT * FROM meta').all();
+    const before = meta();
+    const walBytes = () => statSync(`${files.path}-wal`).size;
+    const walBefore = walBytes();
+    store.touch();
+    expect(meta()).toEqual(before);
+    expect(walBytes()).toBeGreaterThan(walBefore);
+    other.exec('BEGIN IMMEDIATE');
+    expect(() => store.touch()).toThrow(expect.objectContaining({ code: 'SQLITE_BUSY' }));
+    other.close();
+    store.close();
+  });
+
   it('uses WAL, full synchronisation and foreign keys', () => {
     openStore(files).close();
     const raw = new BetterSqlite3(files.path);
