@@ -79,6 +79,11 @@ export class LiveStream implements UnitSource {
     return this.#options.source.webrtcStreamId;
   }
 
+  /** False where the sound is silence of our own making. */
+  get hasPublishedAudio(): boolean {
+    return this.#options.tracks.audio !== undefined;
+  }
+
   get hasEnded(): boolean {
     return this.#broadcast.hasEnded;
   }

@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
-import type { AudioTrack, MediaUnit } from '../domain/media.ts';
+import type { AudioTrack, MediaUnit, VideoUnit } from '../domain/media.ts';
 import type { Hub } from '../hub/hub.ts';
+import { Interleaver } from '../hub/interleaver.ts';
 import type { LiveStream } from '../hub/live-stream.ts';
 import { planVideo } from '../hub/plan-video.ts';
 import type { RenditionLease, Renditions } from '../hub/renditions.ts';
@@ -91,10 +92,10 @@ export class WebrtcRenditions {
   }
 
   #open(stream: LiveStream, need: VideoNeed): UnitBridge {
-    const { worker, renditions, newId } = this.#options;
+    const { worker, renditions, clock, newId } = this.#options;
     const streamId = newId();
     const onStop = () => this.#byStreamId.delete(streamId);
-    const bridge = new UnitBridge({ streamId, stream, need, renditions, worker, onStop });
+    const bridge = new UnitBridge({ streamId, stream, need, renditions, worker, clock, onStop });
     this.#byStreamId.set(streamId, bridge);
     return bridge;
   }
@@ -106,27 +107,35 @@ interface UnitBridgeOptions {
   readonly need: VideoNeed;
   readonly renditions: Renditions;
   readonly worker: MediaWorker;
+  readonly clock: Clock;
   readonly onStop: () => void;
 }
 
-/** Picture and sound of a stream as browsers take them, on its one timeline, as one stream of the worker. */
+/**
+ * Picture and sound of a stream as browsers take them, on its one timeline, as one stream of the worker. Transcoders have
+ * different delays: what is quicker waits here for the other, because browsers take ten seconds and more to do that.
+ */
 class UnitBridge implements Shareable {
   readonly streamId: string;
   size: PictureSize = { width: 0, height: 0 };
   hasEnded = false;
   readonly #options: UnitBridgeOptions;
+  readonly #interleaver: Interleaver | undefined;
   #picture: ReadRendition | undefined;
   readonly #sound: ReadRendition | undefined;
 
   constructor(options: UnitBridgeOptions) {
     this.#options = options;
     this.streamId = options.streamId;
-    const { video, audio } = options.stream.tracks;
-    options.worker.openUnitStream({
-      streamId: options.streamId,
+    const { streamId, stream, worker, clock } = options;
+    const { video } = stream.tracks;
+    const audio = stream.hasPublishedAudio ? stream.tracks.audio : undefined;
+    worker.openUnitStream({
+      streamId,
       video: video && { codec: 'h264' },
       audio: audio && { codec: rtpAudio(audio) },
     });
+    if (video && audio) this.#interleaver = new Interleaver({ clock, onUnit: (unit) => this.#write(unit) });
     if (video) this.#picture = this.#readPicture();
     if (audio) this.#sound = this.#readSound(audio);
   }
@@ -142,44 +151,39 @@ class UnitBridge implements Shareable {
 
   /** What is a copy becomes a transcode with the first keyframe that browsers do not take, and stays one. */
   #readPicture(): ReadRendition {
-    const { stream, need, renditions, worker, streamId } = this.#options;
+    const { stream, need, renditions } = this.#options;
     const mayBeCopy = stream.tracks.video?.isWebrtcReady !== false;
     const lease = renditions.renditionOf(stream, { ...need, video: 'h264', audio: 'none', webrtcReady: true });
     return this.#read(lease, { label: 'picture for WebRTC players', fromCachedGop: true, audio: false }, (unit) => {
-      if (unit.kind === 'video' && unit.isKeyframe) {
-        if (mayBeCopy && lease.source.tracks.video?.isWebrtcReady === false) {
-          this.#picture?.close();
-          this.#picture = this.#readPicture();
-          return;
-        }
-        this.size = { width: unit.width, height: unit.height };
+      if (mayBeCopy && isKeyframe(unit) && lease.source.tracks.video?.isWebrtcReady === false) {
+        this.#picture?.close();
+        this.#picture = this.#readPicture();
+      } else {
+        this.#take(unit);
       }
-      worker.writeUnit(streamId, unit);
     });
   }
 
   #readSound(track: AudioTrack): ReadRendition {
-    const { stream, renditions, worker, streamId } = this.#options;
+    const { stream, renditions } = this.#options;
     const lease =
       track.codec === 'aac'
         ? renditions.renditionOf(stream, { video: 'none', audio: 'opus' })
         : { source: stream, release: () => {} };
-    const label = 'sound for WebRTC players';
-    return this.#read(lease, { label, fromCachedGop: false, video: 'none' }, (unit) =>
-      worker.writeUnit(streamId, unit),
-    );
+    const options = { label: 'sound for WebRTC players', fromCachedGop: false, video: 'none' } as const;
+    return this.#read(lease, options, (unit) => this.#take(unit));
   }
 
   #read(
     lease: RenditionLease,
     options: Pick<ReaderOptions, 'label' | 'fromCachedGop' | 'video' | 'audio'>,
-    write: (unit: MediaUnit) => void,
+    take: (unit: MediaUnit) => void,
   ): ReadRendition {
     const reader = lease.source.addReader({
       ...options,
       maxQueueBytes: QUEUE_BYTES,
       onUnit: (unit) => {
-        write(unit);
+        take(unit);
         return true;
       },
       onEnd: () => this.#end(),
@@ -193,12 +197,23 @@ class UnitBridge implements Shareable {
     };
   }
 
+  #take(unit: MediaUnit): void {
+    if (this.#interleaver) this.#interleaver.push(unit);
+    else this.#write(unit);
+  }
+
+  #write(unit: MediaUnit): void {
+    if (isKeyframe(unit)) this.size = { width: unit.width, height: unit.height };
+    this.#options.worker.writeUnit(this.streamId, unit);
+  }
+
   /** Ends the players; the last of them lets go of the bridge. */
   #end(): void {
     if (this.hasEnded) return;
     this.hasEnded = true;
     this.#picture?.close();
     this.#sound?.close();
+    this.#interleaver?.close();
     this.#options.worker.closeUnitStream(this.streamId);
   }
 }
@@ -208,6 +223,10 @@ interface ReadRendition {
   readonly lease: RenditionLease;
   /** Idempotent. */
   close(): void;
+}
+
+function isKeyframe(unit: MediaUnit): unit is VideoUnit {
+  return unit.kind === 'video' && unit.isKeyframe;
 }
 
 /** RTP carries no AAC to browsers. */

@@ -20,6 +20,9 @@ const SOURCE = { name: 'cam', mediaSessionId: 'P', width: 640, height: 360 };
 const READY_SPS = Buffer.from('000000016742c01ed900a02ff97011000003000100000300320f162e48', 'hex');
 const REORDERING_SPS = Buffer.from('000000016764001eacd940a02ff97011000003000100000300320f162d96', 'hex');
 
+/** So long picture and sound wait for each other at most. */
+const MAX_WAIT_MS = 200;
+
 interface SetUp {
   readonly tracks?: Tracks;
   readonly preserveAspectRatio?: boolean;
@@ -117,6 +120,7 @@ describe('a rendition for players', () => {
     stream.writeUnit(audioUnit(0));
     stream.writeUnit(videoUnit(40));
     await Promise.resolve();
+    clock.advance(MAX_WAIT_MS);
     expect(encoders.map(({ need }) => need.heightPx)).toEqual([180, 90]);
     const units = worker.unitStreams.get(leases[0]!.streamId)!;
     expect(units.filter(({ kind }) => kind === 'video').map(({ ptsUs }) => ptsUs)).toEqual([0, 40_000]);
@@ -176,12 +180,13 @@ const AAC: Tracks = { ...TRACKS, audio: { codec: 'aac', sampleRateHz: 44_100, ch
 
 describe('a stream that did not come by WebRTC', () => {
   it('is one stream of the worker for all its players, with picture and sound copied where browsers take them', async () => {
-    const { playable, encoders, soundEncoders, worker, stream } = setUp({ isForeign: true });
+    const { playable, encoders, soundEncoders, worker, stream, clock } = setUp({ isForeign: true });
     const leases = [playable.lease(SOURCE, NO_WISH)!, playable.lease(SOURCE, { width: 0, height: 360 })!];
     stream.writeUnit({ ...keyUnit(0), data: READY_SPS });
     stream.writeUnit(audioUnit(0));
     stream.writeUnit(videoUnit(40));
     await Promise.resolve();
+    clock.advance(MAX_WAIT_MS);
     expect([...worker.unitStreams.keys()]).toEqual([leases[0]!.streamId]);
     expect(shape(worker.unitStreams.get(leases[0]!.streamId)!)).toBe('K0 a0 v40');
     expect([encoders, soundEncoders]).toEqual([[], []]);
@@ -212,16 +217,17 @@ describe('a stream that did not come by WebRTC', () => {
   });
 
   it('gets a transcoder where it is known that browsers do not take its picture', async () => {
-    const { playable, encoders, worker, stream } = setUp({ isForeign: true });
+    const { playable, encoders, worker, stream, clock } = setUp({ isForeign: true });
     stream.writeUnit({ ...keyUnit(0), data: REORDERING_SPS });
     const lease = playable.lease(SOURCE, NO_WISH)!;
     await Promise.resolve();
+    clock.advance(MAX_WAIT_MS);
     expect(encoders).toHaveLength(1);
     expect(worker.unitStreams.get(lease.streamId)!.map(({ data }) => data)).toEqual([READY_SPS]);
   });
 
   it('goes on for its players with a transcoder from the very keyframe with which browsers stop taking it', async () => {
-    const { playable, encoders, worker, stream } = setUp({ isForeign: true });
+    const { playable, encoders, worker, stream } = setUp({ isForeign: true, tracks: { video: TRACKS.video } });
     const { streamId } = playable.lease(SOURCE, NO_WISH)!;
     stream.writeUnit({ ...keyUnit(0), data: READY_SPS });
     stream.writeUnit(videoUnit(40));
@@ -233,6 +239,25 @@ describe('a stream that did not come by WebRTC', () => {
     const units = worker.unitStreams.get(streamId)!;
     expect(shape(units)).toBe('K0 v40 K80 v120 K160');
     expect(units.some(({ data }) => data === REORDERING_SPS)).toBe(false);
+  });
+
+  it('gives picture and sound of one moment together, whichever of them its transcoder delays', async () => {
+    const { playable, worker, stream } = setUp({ isForeign: true });
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    for (const ms of [0, 40, 80]) stream.writeUnit({ ...videoUnit(ms), isKeyframe: ms === 0, data: READY_SPS });
+    for (const ms of [0, 20, 40, 60]) stream.writeUnit(audioUnit(ms));
+    expect(shape(worker.unitStreams.get(streamId)!)).toBe('K0 a0 a20 v40 a40 a60');
+  });
+
+  it('without sound is played without sound, not with silence', () => {
+    const { playable, worker, stream, clock } = setUp({ isForeign: true, tracks: { video: TRACKS.video } });
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    for (let ms = 0; ms < 1000; ms += 40) {
+      stream.writeUnit({ ...videoUnit(ms), isKeyframe: ms === 0, data: READY_SPS });
+      clock.advance(40);
+    }
+    expect(worker.unitStreams.get(streamId)!.filter(({ kind }) => kind === 'audio')).toEqual([]);
+    expect(worker.unitStreams.get(streamId)!).toHaveLength(25);
   });
 
   it('of sound alone is played without a picture, whatever size is asked for', () => {
