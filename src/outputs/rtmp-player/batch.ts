@@ -27,8 +27,8 @@ export class Batch {
   readonly startsWithKeyframe: boolean;
   /** Of the first message. */
   readonly timestampMs: number;
-  /** No message of sound in it is earlier. */
-  readonly soundTimestampMs: number;
+  /** Of the first message of sound. */
+  readonly soundTimestampMs: number | undefined;
   readonly byteLength: number;
   readonly largestMessageBytes: number;
   readonly videoMessages: number;
@@ -45,8 +45,7 @@ export class Batch {
     this.format = format;
     this.startsWithKeyframe = first.isKeyframe;
     this.timestampMs = first.timestampMs;
-    const sound = packets.find(({ kind }) => kind === 'audio');
-    this.soundTimestampMs = Math.min(first.timestampMs, sound?.timestampMs ?? Infinity);
+    this.soundTimestampMs = packets.find(({ kind }) => kind === 'audio')?.timestampMs;
     this.byteLength = packets.reduce((sum, { bytes }) => sum + bytes.length, 0);
     this.largestMessageBytes = packets.reduce((largest, { bytes }) => Math.max(largest, bytes.length), 0);
     this.videoMessages = packets.reduce((sum, { kind }) => sum + (kind === 'video' ? 1 : 0), 0);

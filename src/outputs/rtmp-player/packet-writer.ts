@@ -2,14 +2,13 @@ import type { AudioTrack, Tracks, VideoUnit } from '../../domain/media.ts';
 import { buildAacLcConfig } from '../../protocol/aac/audio-specific-config.ts';
 import { AmfEcmaArray, type AmfObject } from '../../protocol/amf0/values.ts';
 import { ChunkWriter } from '../../protocol/rtmp/chunk-writer.ts';
+import { MEDIA_STREAM_ID, OUT_CHUNK_SIZE } from '../../protocol/rtmp/media.ts';
 import { encodeMessage } from '../../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE } from '../../protocol/rtmp/raw-message.ts';
 import type { Packet, PictureFormat } from './batch.ts';
 import { aacFrame, aacSequenceHeader, avcFrame, avcSequenceHeader, parameterSetsOf } from './flv-bodies.ts';
 import type { StreamClock } from './stream-clock.ts';
 
-const MEDIA_STREAM_ID = 1;
-const OUT_CHUNK_SIZE = 65_536;
 const CODEC_ID_AVC = 7;
 const CODEC_ID_AAC = 10;
 const AAC_SAMPLE_BITS = 16;

@@ -184,13 +184,14 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
 
   /** Adds what it gets of the batch, and before that the headers that it lacks. */
   #collect(parts: Buffer[], batch: Batch, selection: Selection): void {
-    const { format, timestampMs } = batch;
+    const { format, timestampMs, soundTimestampMs } = batch;
     if (selection !== 'audio' && format && format !== this.#format) {
       parts.push(this.#feed.pictureHeader(format, timestampMs));
       this.#format = format;
     }
-    const soundHeader =
-      selection === 'video' || this.#hasSoundHeader ? undefined : this.#feed.soundHeader(batch.soundTimestampMs);
+    const lacksSoundHeader = selection !== 'video' && !this.#hasSoundHeader && soundTimestampMs !== undefined;
+    // Sound of the keyframe's time may carry an earlier one, and no time may go back.
+    const soundHeader = lacksSoundHeader ? this.#feed.soundHeader(Math.min(timestampMs, soundTimestampMs)) : undefined;
     if (soundHeader) this.#hasSoundHeader = true;
     const isSplit = soundHeader !== undefined && this.#holdsSound;
     const all = isSplit
