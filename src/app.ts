@@ -241,9 +241,9 @@ async function build(
   });
   hub.onUp(({ name }) => transponders.sourceUp(name));
   hub.onDown(({ name }) => transponders.sourceDown(name));
-  streams.onPublished(({ name: streamName, mediaSessionId, rtmpUrl }) => {
+  streams.onPublished(({ name: streamName, mediaSessionId, rtmpUrl, sessionId }) => {
     if (!rtmpUrl) return;
-    transponders.startup({ streamName, rtmpUrl }, 'publisher').catch((error: unknown) => {
+    transponders.startup({ streamName, rtmpUrl }, 'publisher', sessionId).catch((error: unknown) => {
       logger.warn({ error, mediaSessionId }, 'the push that a publisher asked for could not be started');
       // Where there is such a push already, the stream goes where its publisher wants it.
       if (error instanceof AppError && error.code === 'TRANSPONDER_EXISTS') return;

@@ -42,6 +42,8 @@ const CHECK_PERIOD_MS = 1000;
 const RETENTION_PERIOD_MS = 3_600_000;
 const NONCE_BYTES = 16;
 const EVENTS_SHOWN = 100;
+/** Of one page with `rtmpUrl`, each with a process: far more than a page has cameras. */
+const MAX_PUSHES_PER_SESSION = 20;
 /** With a run that is not being stopped. */
 const RESTARTABLE: ReadonlySet<TransponderState> = new Set(['STARTING', 'ACTIVE', 'DEGRADED']);
 
@@ -102,6 +104,8 @@ export class TransponderService {
   readonly #writer: TransponderWriter;
   readonly #actors = new Map<string, TransponderActor>();
   readonly #sources = new Set<string>();
+  /** Which session asked for a push, by the push's id. */
+  readonly #sessions = new Map<string, string>();
   readonly #failedListeners = new Set<(push: FailedPush) => void>();
   readonly #noticeListeners = new Set<(notice: TransponderNotice) => void>();
   readonly #totals = { bytesOut: 0, invariantViolations: 0 };
@@ -172,10 +176,10 @@ export class TransponderService {
   }
 
   /**
-   * Creates a push and answers before it is connected, as WCS does. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
+   * Creates a push and answers before it is connected, as WCS does; `sessionId` is the publisher's. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
    * BAD_REQUEST, SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, FORBIDDEN_ADDRESS, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
    */
-  async startup(request: StartupRequest, caller: TransponderCaller): Promise<PushView> {
+  async startup(request: StartupRequest, caller: TransponderCaller, sessionId?: string): Promise<PushView> {
     this.#requireReady();
     effectivePolicy(request.restartPolicy, this.#options.config);
     const { target, remoteName } = this.#destinationOf(request);
@@ -187,7 +191,9 @@ export class TransponderService {
     // Time has passed: what was true may not be any more.
     this.#requireReady();
     this.#requireSource(request, caller);
+    this.#requireRoomFor(sessionId);
     const actor = this.#create(request, caller, target, remoteName);
+    if (sessionId !== undefined) this.#sessions.set(actor.row.id, sessionId);
     actor.dispatch({ type: this.#sources.has(request.streamName) ? 'sourceUp' : 'sourceDown' });
     return actor.view;
   }
@@ -363,6 +369,7 @@ export class TransponderService {
     this.#actors.set(id, actor);
     void actor.finished.then(() => {
       if (this.#actors.get(id) === actor) this.#actors.delete(id);
+      this.#sessions.delete(id);
       if (actor.status.state !== 'FAILED') return;
       for (const listener of this.#failedListeners) listener({ streamName, caller });
     });
@@ -425,6 +432,14 @@ export class TransponderService {
     if (this.#actors.size >= maxTransponders) {
       throw new AppError('OVERLOADED', `there are ${maxTransponders} transponders already`);
     }
+  }
+
+  #requireRoomFor(sessionId: string | undefined): void {
+    if (sessionId === undefined) return;
+    let own = 0;
+    for (const other of this.#sessions.values()) if (other === sessionId) own++;
+    if (own < MAX_PUSHES_PER_SESSION) return;
+    throw new AppError('OVERLOADED', `a publisher has ${MAX_PUSHES_PER_SESSION} pushes already`);
   }
 
   #requireSource({ streamName, waitForStream }: StartupRequest, caller: TransponderCaller): void {

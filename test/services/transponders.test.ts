@@ -178,6 +178,23 @@ describe('startup', () => {
   });
 });
 
+describe('the pushes of a publisher', () => {
+  it('are twenty at once for a session, and give their place back when they end', async () => {
+    const ask = (n: number, sessionId: string) =>
+      f.service.startup({ streamName: 'cam', rtmpUrl: `rtmp://dest.example/live${n}` }, 'publisher', sessionId);
+    const first = await ask(0, 's1');
+    await Promise.all(Array.from({ length: 18 }, (_, n) => ask(n + 1, 's1')));
+    const late = await Promise.allSettled([ask(30, 's1'), ask(31, 's1')]);
+    expect(late.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    await expect(ask(32, 's1')).rejects.toThrow(failsWith('OVERLOADED'));
+    await ask(33, 's2');
+    await f.service.startup({ ...request, rtmpUrl: 'rtmp://dest.example/live34' }, 'rest');
+    await f.service.terminate(first.mediaSessionId);
+    await ask(35, 's1');
+    await expect(ask(36, 's1')).rejects.toThrow(/a publisher has 20 pushes already/);
+  });
+});
+
 describe('find', () => {
   it('filters by name, bare or prefixed, and by the exact URL, both together', async () => {
     f.service.sourceUp('cam2');
