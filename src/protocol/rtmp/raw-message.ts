@@ -1,10 +1,14 @@
-/** One RTMP message as the chunk layer carries it (RTMP 1.0 §6.1.1). */
-export interface RawMessage {
+/** What stands in front of a message's payload (RTMP 1.0 §6.1.1). */
+export interface MessageHeader {
   readonly typeId: number;
   /** Milliseconds, modulo 2^32. */
   readonly timestampMs: number;
   /** Message stream: 0 for the connection, 1… for what `createStream` returned. */
   readonly streamId: number;
+}
+
+/** One RTMP message as the chunk layer carries it. */
+export interface RawMessage extends MessageHeader {
   /** From the reader it may share memory with the bytes pushed: copy before keeping it beyond the write that follows. */
   readonly payload: Buffer;
 }

@@ -75,8 +75,7 @@ describe('chunk writer and reader', () => {
   });
 
   it('choose the chunk stream by the kind of message', () => {
-    const idOf = (typeId: number, streamId: number) =>
-      chunkStreamIdOf({ typeId, streamId, timestampMs: 0, payload: Buffer.alloc(0) });
+    const idOf = (typeId: number, streamId: number) => chunkStreamIdOf({ typeId, streamId, timestampMs: 0 });
     expect([1, 2, 3, 4, 5, 6].map((typeId) => idOf(typeId, 0))).toEqual([2, 2, 2, 2, 2, 2]);
     expect([idOf(20, 0), idOf(20, 1), idOf(18, 1), idOf(8, 1), idOf(9, 1)]).toEqual([3, 5, 5, 4, 6]);
   });
