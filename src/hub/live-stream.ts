@@ -16,6 +16,8 @@ const UNWANTED_LINGER_MS = 2_000;
 export interface LiveStreamSource {
   /** The media worker's stream where it is one of its own: WebRTC players get its packets as they are. */
   readonly webrtcStreamId?: string | undefined;
+  /** All of its sound is silence that it makes for those who cannot do without: nobody needs to hear it. */
+  readonly isSilent?: boolean | undefined;
   /** Absent where no live encoder listens. Called at most once per 500 ms. */
   requestKeyframe?(): void;
   /** Frames need not be sent while they are not wanted. When wanted again, the cached GOP is best sent first. */
@@ -81,7 +83,8 @@ export class LiveStream implements UnitSource {
 
   /** False where the sound is silence of our own making. */
   get hasPublishedAudio(): boolean {
-    return this.#options.tracks.audio !== undefined;
+    const { tracks, source } = this.#options;
+    return tracks.audio !== undefined && source.isSilent !== true;
   }
 
   get hasEnded(): boolean {

@@ -28,9 +28,10 @@ interface SetUp {
   readonly preserveAspectRatio?: boolean;
   /** Not in the worker. */
   readonly isForeign?: boolean;
+  readonly isSilent?: boolean;
 }
 
-function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false }: SetUp = {}) {
+function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false, isSilent = false }: SetUp = {}) {
   const clock = new ManualClock();
   const hub = new Hub(silentLogger);
   const encoders: (VideoTranscoderOptions & { isClosed: boolean })[] = [];
@@ -64,6 +65,7 @@ function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false 
   let keyframesAsked = 0;
   const source: LiveStreamSource = {
     setFramesWanted: () => {},
+    isSilent,
     ...(!isForeign && { webrtcStreamId: 'P', requestKeyframe: () => void keyframesAsked++ }),
   };
   const stream = hub.publish('cam', { id: 'P', source, tracks, clock, logger: silentLogger });
@@ -249,8 +251,11 @@ describe('a stream that did not come by WebRTC', () => {
     expect(shape(worker.unitStreams.get(streamId)!)).toBe('K0 a0 a20 v40 a40 a60');
   });
 
-  it('without sound is played without sound, not with silence', () => {
-    const { playable, worker, stream, clock } = setUp({ isForeign: true, tracks: { video: TRACKS.video } });
+  it.each([
+    ['of the hub', { tracks: { video: TRACKS.video } }],
+    ['of its source', { tracks: AAC, isSilent: true }],
+  ])('without sound is played without sound, not with silence %s', (_whose, options) => {
+    const { playable, worker, stream, clock, soundEncoders } = setUp({ isForeign: true, ...options });
     const { streamId } = playable.lease(SOURCE, NO_WISH)!;
     for (let ms = 0; ms < 1000; ms += 40) {
       stream.writeUnit({ ...videoUnit(ms), isKeyframe: ms === 0, data: READY_SPS });
@@ -258,6 +263,7 @@ describe('a stream that did not come by WebRTC', () => {
     }
     expect(worker.unitStreams.get(streamId)!.filter(({ kind }) => kind === 'audio')).toEqual([]);
     expect(worker.unitStreams.get(streamId)!).toHaveLength(25);
+    expect(soundEncoders).toEqual([]);
   });
 
   it('of sound alone is played without a picture, whatever size is asked for', () => {

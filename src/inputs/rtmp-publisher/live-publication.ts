@@ -162,7 +162,7 @@ export class LivePublication implements RtmpPublication {
     this.#tracks = { video: this.#video.track, audio: this.#audio.track ?? SILENT_SOUND };
     this.#stream = hub.publish(name, {
       id: mediaSessionId,
-      source: { setFramesWanted: () => {} },
+      source: { setFramesWanted: () => {}, isSilent: this.#audio.track === undefined },
       tracks: this.#tracks,
       clock,
       logger,
