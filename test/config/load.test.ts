@@ -1,13 +1,15 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { KEYS, KEYS_WITHOUT_EFFECT } from '../../src/config/keys.ts';
 import { environmentName, loadConfig } from '../../src/config/load.ts';
 import { sampleConfig } from '../../src/config/sample.ts';
 
 function file(content: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'config-')), 'flashphoner.properties');
+  const directory = mkdtempSync(join(tmpdir(), 'config-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'flashphoner.properties');
   writeFileSync(path, content);
   return path;
 }

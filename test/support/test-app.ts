@@ -42,7 +42,11 @@ export async function startTestApp(settings: Readonly<Record<string, string>> = 
       done();
     },
   });
-  const app = await createApp(config, createLogger(config.log_level, sink));
+  const removeFiles = () => rm(directory, { recursive: true, force: true });
+  const app = await createApp(config, createLogger(config.log_level, sink)).catch(async (error: unknown) => {
+    await removeFiles();
+    throw error;
+  });
   const restUrl = `http://127.0.0.1:${app.ports['http.port']}`;
   return {
     ports: app.ports,
@@ -60,8 +64,11 @@ export async function startTestApp(settings: Readonly<Record<string, string>> = 
       return { status: response.status, text, json: () => JSON.parse(text) as unknown };
     },
     async close(reason) {
-      await app.close(reason);
-      await rm(directory, { recursive: true, force: true });
+      try {
+        await app.close(reason);
+      } finally {
+        await removeFiles();
+      }
     },
   };
 }

@@ -1,12 +1,16 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:https';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { readCertificate, selfSignedCertificate } from '../../../src/edges/tls/certificate.ts';
 
-const directory = () => mkdtempSync(join(tmpdir(), 'tls-'));
+function directory(): string {
+  const made = mkdtempSync(join(tmpdir(), 'tls-'));
+  onTestFinished(() => rmSync(made, { recursive: true }));
+  return made;
+}
 
 describe('the TLS certificate', () => {
   it('is made once, for localhost too, and found again on the next start', async () => {
