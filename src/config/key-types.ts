@@ -57,6 +57,9 @@ export const addresses = list('a comma-separated list of IP addresses', (part) =
 /** IP literals and CIDR blocks. */
 export const networks = list('a comma-separated list of IP addresses and networks (10.0.0.0/8)', isNetwork);
 
+/** No text has a comma in it. */
+export const texts = list('a comma-separated list', (part) => text.parse(part) !== undefined);
+
 /** Comma-separated; empty text is the empty list. */
 function list(allowed: string, isAllowed: (part: string) => boolean): KeyType<readonly string[]> {
   return {

@@ -1,4 +1,4 @@
-import { address, addresses, boolean, integer, networks, oneOf, port, text, type KeyType } from './key-types.ts';
+import { address, addresses, boolean, integer, networks, oneOf, port, text, texts, type KeyType } from './key-types.ts';
 
 /** One configuration key. `doc` is printed above it in the sample file. */
 export interface KeySpec<T> {
@@ -118,6 +118,21 @@ export const SECTIONS = {
       15_000,
       'A publish or play that has not begun after this time ends as FAILED, so that no page waits for ever.',
     ),
+    keep_alive_streaming_sessions_enabled: key(
+      boolean,
+      false,
+      'Tells the backend of every published stream again and again (StreamKeepAliveEvent), so that it can end one with 403.',
+    ),
+    streaming_sessions_keep_alive_interval: key(
+      integer(1000, 3_600_000, 'ms'),
+      10_000,
+      'Milliseconds between two StreamKeepAliveEvents of a stream.',
+    ),
+    streaming_sessions_keep_alive_app_keys: key(
+      texts,
+      ['defaultApp'],
+      'Applications (appKey) whose published streams are told about.',
+    ),
   },
   'RTMP push': {
     rtmp_transponder_stream_name_prefix: key(
@@ -233,7 +248,6 @@ export const KEYS_WITHOUT_EFFECT: readonly string[] = [
   'disable_drop_aac_frame',
   'disable_rest_requests',
   'keep_alive.peer_interval',
-  'keep_alive_streaming_sessions_enabled',
   'on_record_hook_script',
   'record_flash_published_streams',
   'record_formats',
@@ -255,8 +269,6 @@ export const KEYS_WITHOUT_EFFECT: readonly string[] = [
   'snapshot_taking_attempts',
   'stream_record_policy',
   'stream_record_policy_template',
-  'streaming_sessions_keep_alive_app_keys',
-  'streaming_sessions_keep_alive_interval',
   'streaming_video_decoder_fast_start',
   'use_fdk_aac',
   'wcs_agent_ssl',
