@@ -1,12 +1,14 @@
 import type { AudioTrack, Tracks, VideoUnit } from '../../domain/media.ts';
 import { buildAacLcConfig } from '../../protocol/aac/audio-specific-config.ts';
 import { AmfEcmaArray, type AmfObject } from '../../protocol/amf0/values.ts';
+import { aacFrame, aacSequenceHeader } from '../../protocol/flv/write-audio.ts';
+import { avcFrame, avcSequenceHeader } from '../../protocol/flv/write-video.ts';
+import { NAL_PPS, NAL_SPS, annexBNals, nalType } from '../../protocol/h264/nal.ts';
 import { ChunkWriter } from '../../protocol/rtmp/chunk-writer.ts';
 import { MEDIA_STREAM_ID, OUT_CHUNK_SIZE } from '../../protocol/rtmp/media.ts';
 import { encodeMessage } from '../../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE } from '../../protocol/rtmp/raw-message.ts';
 import type { Packet, PictureFormat } from './batch.ts';
-import { aacFrame, aacSequenceHeader, avcFrame, avcSequenceHeader, parameterSetsOf } from './flv-bodies.ts';
 import type { StreamClock } from './stream-clock.ts';
 
 const CODEC_ID_AVC = 7;
@@ -36,8 +38,8 @@ export class PacketWriter {
     if (unit.isKeyframe) this.#noteFormat(unit);
     const timestampMs = this.#clock.timestampMs('video', unit.dtsUs);
     const compositionTimeMs = this.#clock.compositionTimeMs(unit.ptsUs, timestampMs);
-    const payload = avcFrame(unit.data, unit.isKeyframe, compositionTimeMs);
-    const bytes = this.#media(MESSAGE_TYPE.video, timestampMs, payload);
+    const body = avcFrame(unit.data, unit.isKeyframe, compositionTimeMs);
+    const bytes = this.#media(MESSAGE_TYPE.video, timestampMs, body);
     return { kind: 'video', isKeyframe: unit.isKeyframe, timestampMs, bytes };
   }
 
@@ -49,12 +51,12 @@ export class PacketWriter {
 
   /** The AVC sequence header. */
   pictureHeader({ sequenceHeader }: PictureFormat, timestampMs: number): Buffer {
-    return this.#media(MESSAGE_TYPE.video, timestampMs, sequenceHeader);
+    return this.#media(MESSAGE_TYPE.video, timestampMs, [sequenceHeader]);
   }
 
   /** Throws ProtocolError for a track that AAC-LC has no configuration for. */
   soundHeader({ sampleRateHz, channels }: AudioTrack, timestampMs: number): Buffer {
-    return this.#media(MESSAGE_TYPE.audio, timestampMs, aacSequenceHeader(buildAacLcConfig(sampleRateHz, channels)));
+    return this.#media(MESSAGE_TYPE.audio, timestampMs, [aacSequenceHeader(buildAacLcConfig(sampleRateHz, channels))]);
   }
 
   /** `onMetaData`, at time 0 whenever it is sent: ffmpeg makes a subtitle track of any other. */
@@ -82,7 +84,9 @@ export class PacketWriter {
   }
 
   #noteFormat({ data, width, height }: VideoUnit): void {
-    const { sps, pps } = parameterSetsOf(data);
+    const nals = annexBNals(data);
+    const sps = nals.filter((nal) => nalType(nal) === NAL_SPS);
+    const pps = nals.filter((nal) => nalType(nal) === NAL_PPS);
     if (sps.length === 0 && this.#format) return;
     const parameterSets = Buffer.concat([...sps, ...pps]);
     if (this.#parameterSets?.equals(parameterSets)) return;
@@ -90,7 +94,7 @@ export class PacketWriter {
     this.#parameterSets = parameterSets;
   }
 
-  #media(typeId: number, timestampMs: number, payload: Buffer): Buffer {
-    return this.#chunks.encode({ typeId, timestampMs, streamId: MEDIA_STREAM_ID, payload });
+  #media(typeId: number, timestampMs: number, body: readonly Buffer[]): Buffer {
+    return this.#chunks.encodeParts({ typeId, timestampMs, streamId: MEDIA_STREAM_ID }, body);
   }
 }

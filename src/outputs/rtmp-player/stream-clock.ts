@@ -1,6 +1,3 @@
-/** What a composition time has room for (FLV v10.1 §E.4.3.2). */
-const MAX_COMPOSITION_MS = 0x7fffff;
-
 /**
  * RTMP times of one stream: milliseconds since its first unit, never going back within a kind. They grow without end; the chunk
  * layer takes them modulo 2^32.
@@ -18,7 +15,7 @@ export class StreamClock {
 
   /** How long after `timestampMs` a picture is shown. */
   compositionTimeMs(ptsUs: number, timestampMs: number): number {
-    return Math.min(Math.max(0, this.#sinceZeroMs(ptsUs) - timestampMs), MAX_COMPOSITION_MS);
+    return Math.max(0, this.#sinceZeroMs(ptsUs) - timestampMs);
   }
 
   /** Where the stream's timeline has this clock's zero; a unit that is asked about first puts it there. */
