@@ -182,6 +182,24 @@ export class BoundedReader implements Reader {
     const max = this.#options.maxQueueBytes;
     if (this.#queue.bytes + unit.data.length > max && !this.#makeRoom(unit)) return;
     this.#queue.push(unit);
+    this.#shedOld(unit);
+  }
+
+  /** Keeps what waits within its bound in time, at the price of pictures. */
+  #shedOld(newest: MediaUnit): void {
+    const { maxQueueUs } = this.#options;
+    if (maxQueueUs === undefined) return;
+    const isOlder = (unit: MediaUnit | undefined, us: number) => unit !== undefined && newest.ptsUs - unit.ptsUs > us;
+    if (!isOlder(this.#queue.oldest, maxQueueUs)) return;
+    if (isOlder(this.#queue.oldestVideo, maxQueueUs)) {
+      const dropped = this.#queue.dropVideoBeforeKeyframe();
+      this.#counters.droppedVideo += dropped;
+      if (dropped === 0) this.#host.requestKeyframe();
+    }
+    while (this.#queue.oldest?.kind === 'audio' && isOlder(this.#queue.oldest, 2 * maxQueueUs)) {
+      this.#queue.shift();
+      this.#counters.droppedAudio += 1;
+    }
   }
 
   /** False when the unit itself is what has to go. */

@@ -14,6 +14,14 @@ export class UnitQueue {
     return this.#head === this.#units.length;
   }
 
+  get oldest(): MediaUnit | undefined {
+    return this.#units[this.#head];
+  }
+
+  get oldestVideo(): MediaUnit | undefined {
+    return this.#units.find((unit, index) => index >= this.#head && unit.kind === 'video');
+  }
+
   push(unit: MediaUnit): void {
     this.#units.push(unit);
     this.#bytes += unit.data.length;
@@ -36,8 +44,17 @@ export class UnitQueue {
 
   /** Removes all video and returns how many units that were. */
   dropVideo(): number {
+    return this.#dropVideoBefore(this.#units.length);
+  }
+
+  /** Removes the video before the newest keyframe, and returns how many units that were. */
+  dropVideoBeforeKeyframe(): number {
+    return this.#dropVideoBefore(this.#units.findLastIndex((unit) => unit.kind === 'video' && unit.isKeyframe));
+  }
+
+  #dropVideoBefore(end: number): number {
     const waiting = this.#units.length - this.#head;
-    this.#units = this.#units.slice(this.#head).filter((unit) => unit.kind === 'audio');
+    this.#units = this.#units.filter((unit, index) => index >= this.#head && (unit.kind === 'audio' || index >= end));
     this.#head = 0;
     this.#bytes = this.#units.reduce((sum, unit) => sum + unit.data.length, 0);
     return waiting - this.#units.length;

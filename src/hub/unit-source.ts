@@ -31,6 +31,11 @@ export interface ReaderOptions {
   /** Bound of the queue. When full, video is dropped up to the next keyframe, never half a frame; the oldest audio goes last. */
   readonly maxQueueBytes: number;
   /**
+   * Bound of the queue in media time. Of video that has waited for longer only what follows the newest keyframe stays, so that
+   * there is never less than one group of pictures; sound goes when it has waited for twice as long. Undefined: bytes alone.
+   */
+  readonly maxQueueUs?: number | undefined;
+  /**
    * Takes one unit. Returns false when, after this one, it can take no more for now; the reader then queues until
    * `resume()`. It must not throw: a reader that does is closed. Video always begins with a keyframe, and audio before
    * that keyframe's time is not given, unless no video at all comes for 2 s: then audio begins alone.

@@ -199,6 +199,53 @@ describe('BoundedReader', () => {
     expect.hasAssertions();
   });
 
+  describe('with a bound in time', () => {
+    const blocked = (options: Partial<ReaderOptions> = {}) => {
+      const { source, requestKeyframe } = newSource();
+      const taken = read(source, { maxQueueBytes: 1_000_000, maxQueueUs: 400_000, ...options });
+      taken.takes = false;
+      source.write(keyUnit(0));
+      /** Video each 100 ms with a keyframe each `gopMs`, and sound with it. */
+      const live = (fromMs: number, toMs: number, gopMs: number): void => {
+        for (let ms = fromMs; ms < toMs; ms += 100) {
+          source.write(videoUnit(ms, { isKeyframe: ms % gopMs === 0 }));
+          source.write(audioUnit(ms));
+        }
+      };
+      const drained = (): string => {
+        taken.takes = true;
+        taken.reader.resume();
+        return shape(taken.units);
+      };
+      return { taken, live, drained, requestKeyframe };
+    };
+
+    it('gives up the pictures before the newest keyframe once they have waited for longer, and keeps the sound', () => {
+      const { taken, live, drained } = blocked();
+      live(100, 700, 400);
+      expect(taken.reader.counters).toMatchObject({ droppedVideo: 3, droppedAudio: 0 });
+      expect(drained()).toBe('K0 a100 a200 a300 K400 a400 v500 a500 v600 a600');
+    });
+
+    it('never gives up pictures that no keyframe follows, but asks for one', () => {
+      const { taken, live, drained, requestKeyframe } = blocked();
+      requestKeyframe.mockClear();
+      live(100, 500, 2000);
+      expect(requestKeyframe).not.toHaveBeenCalled();
+      live(500, 800, 2000);
+      expect(requestKeyframe).toHaveBeenCalled();
+      expect(taken.reader.counters).toMatchObject({ droppedVideo: 0, droppedAudio: 0 });
+      expect(drained()).toContain('v100 a100 v200');
+    });
+
+    it('gives up sound that has waited for twice as long, oldest first', () => {
+      const { taken, live, drained } = blocked();
+      live(100, 2000, 300);
+      expect(taken.reader.counters.droppedAudio).toBeGreaterThan(0);
+      expect(drained().split(' ').slice(0, 2)).toEqual(['K0', 'a1100']);
+    });
+  });
+
   it('does not let a blocked or throwing reader touch another', () => {
     const { source } = newSource();
     const blocked = read(source, { maxQueueBytes: 20 });
