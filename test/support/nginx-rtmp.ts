@@ -81,13 +81,11 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
     isRecording: options.isRecording ?? false,
   });
   await writeFile(join(directory, 'nginx.conf'), text);
-  const child = spawn(
-    program,
-    ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', join(directory, 'error.log')],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
+  const args = ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', join(directory, 'error.log')];
+  // A run of tests that is killed leaves none behind.
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   let stderr = '';
   child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
   const exited = once(child, 'exit');
