@@ -72,6 +72,8 @@ export interface GateSession {
 export interface GateCounters {
   /** Media bytes that have arrived at the destination's kernel, as of the last look at its connection (see `SendQueues`). */
   readonly bytesAccepted: number;
+  /** Media time that has arrived, from the first message's on. */
+  readonly acceptedMediaMs: number;
   /** What waits in user space for the destination's socket. */
   readonly backlogBytes: number;
   /** What our kernel holds for the destination: on its way, or waiting for it to read. */

@@ -11,6 +11,7 @@ import { dialFirst, resolveAllowed } from './dial.ts';
 import type { Connect, DialOptions, Resolve } from './dial.ts';
 import { isAudioFrame, isVideoKeyframe, parseMetadata } from './flv-start.ts';
 import type { GateCounters, GateOptions, GateSession } from './gate.ts';
+import { MediaTime } from './media-time.ts';
 import { PublishClient } from './publish-client.ts';
 import type { DestinationStatus } from './publish-client.ts';
 import { secretMasker } from './redact.ts';
@@ -66,6 +67,7 @@ export class PushSession implements GateSession {
   #isVideoExpected = false;
   #isMediaStarted = false;
   #mediaBytes = 0;
+  readonly #mediaTime = new MediaTime();
   #queue: WatchedQueue | undefined;
   #frozen: GateCounters | undefined;
   #ending: Promise<void> | undefined;
@@ -114,6 +116,7 @@ export class PushSession implements GateSession {
     const bytes = destination.client.forward(message);
     destination.socket.write(bytes);
     this.#mediaBytes += bytes.length;
+    this.#mediaTime.written(message.timestampMs, this.#mediaBytes);
     if (destination.socket.writableLength > this.#options.maxBacklogBytes) this.#child?.socket.pause();
   }
 
@@ -131,8 +134,10 @@ export class PushSession implements GateSession {
   counters(): GateCounters {
     if (this.#frozen) return this.#frozen;
     const backlogBytes = this.#isPublishing ? (this.#destination?.socket.writableLength ?? 0) : 0;
+    const bytesAccepted = this.#queue?.acceptedBytes ?? 0;
     return {
-      bytesAccepted: this.#queue?.acceptedBytes ?? 0,
+      bytesAccepted,
+      acceptedMediaMs: this.#mediaTime.acceptedMs(bytesAccepted),
       backlogBytes,
       unacceptedBytes: this.#queue?.unacceptedBytes ?? 0,
       bytesAcknowledged: this.#destination?.client.acknowledgedBytes ?? 0,

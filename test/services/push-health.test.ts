@@ -30,6 +30,19 @@ describe('the health of a push', () => {
     expect(until(32, { backlogBytes: 256 * KIB })).toEqual(['recovered']);
   });
 
+  it('suffers as soon as pictures are given up for a slow destination, until ten seconds without', () => {
+    const { until } = watched();
+    const lost = (video: number, backlogBytes = 0) => ({ backlogBytes, droppedUnits: { video, audio: 0 } });
+    // While it connected.
+    expect(until(5, lost(40))).toEqual([]);
+    expect(until(5.5, lost(70))).toEqual(['degraded']);
+    expect(until(15, lost(71))).toEqual([]);
+    expect(until(15.5, lost(72))).toEqual([]);
+    expect(until(25, lost(72))).toEqual([]);
+    expect(until(26, lost(72, 300 * KIB))).toEqual([]);
+    expect(until(27, lost(72))).toEqual(['recovered']);
+  });
+
   it('does not suffer from a pause of the server', () => {
     const { until, pause } = watched();
     expect(until(5, { backlogBytes: 600 * KIB })).toEqual([]);

@@ -24,6 +24,11 @@ export class PublishedRecording {
     this.#path = path;
   }
 
+  /** The time of the newest picture and of the newest sound that were taken. */
+  get newestMs(): { readonly video: number | undefined; readonly audio: number | undefined } {
+    return this.#lastMs;
+  }
+
   async take(): Promise<TakenMedia> {
     const gaps = { video: 0, audio: 0 };
     const startMs = this.#lastMs.video;

@@ -17,6 +17,8 @@ export class ChildFeed {
   readonly #tracks: FedTracks;
   readonly #maxPipeBytes: number;
   #writer: MatroskaWriter | undefined;
+  #baseUs = 0;
+  #newestUs = 0;
 
   /** `maxPipeBytes` may wait in user space before `write` says so. */
   constructor(pipe: Writable, tracks: FedTracks, maxPipeBytes: number) {
@@ -30,19 +32,31 @@ export class ChildFeed {
     return this.#pipe.writableLength;
   }
 
-  /** False when the pipe is full for now; `drain` of the pipe says when it is not. */
-  write(unit: MediaUnit): boolean {
-    const writer = (this.#writer ??= this.#begin(unit.kind === 'video' ? unit.dtsUs : unit.ptsUs));
+  /** Media time that was written, from the first unit's on. */
+  get mediaMs(): number {
+    return (this.#newestUs - this.#baseUs) / 1000;
+  }
+
+  /** `drain` of the pipe says when it is not full any more. */
+  get isFull(): boolean {
+    return this.#pipe.writableLength >= this.#maxPipeBytes;
+  }
+
+  write(unit: MediaUnit): void {
+    const timeUs = unit.kind === 'video' ? unit.dtsUs : unit.ptsUs;
+    const writer = (this.#writer ??= this.#begin(timeUs));
+    this.#newestUs = Math.max(this.#newestUs, timeUs);
     const track = unit.kind === 'video' ? VIDEO_TRACK : AUDIO_TRACK;
     const isKeyframe = unit.kind === 'video' && unit.isKeyframe;
     this.#pipe.cork();
     this.#pipe.write(writer.blockHead(track, unit.ptsUs, isKeyframe, unit.data.length));
     this.#pipe.write(unit.data);
     this.#pipe.uncork();
-    return this.#pipe.writableLength < this.#maxPipeBytes;
   }
 
   #begin(baseUs: number): MatroskaWriter {
+    this.#baseUs = baseUs;
+    this.#newestUs = baseUs;
     const { video, audio } = this.#tracks;
     const tracks: MatroskaTrack[] = [];
     if (video) {

@@ -96,6 +96,9 @@ export class RtmpPushRun implements PushRun {
   /** Since the child was started, by which the destination and the source are judged. */
   #awake: AwakeTime | undefined;
   #lastUnitUs = 0;
+  /** Up to where the child may be fed, in media time of the feed, as of the last look. */
+  #feedUntilMs = Infinity;
+  #isHeld = false;
   #source: SourceWatch | undefined;
   /** The first reason wins. */
   #end: RunEnd | undefined;
@@ -155,6 +158,7 @@ export class RtmpPushRun implements PushRun {
       label: `push ${id}`,
       fromCachedGop: true,
       maxQueueBytes: bounds.maxQueueBytes,
+      maxQueueUs: bounds.maxQueueMs * 1000,
       onUnit: (unit) => this.#unit(unit),
       // A rendition also ends when its transcoder has given up; that is no end of the stream.
       onEnd: (reason) => void this.#finish({ exitClass: stream.hasEnded ? 'source_gone' : 'crash', detail: reason }),
@@ -212,10 +216,18 @@ export class RtmpPushRun implements PushRun {
 
   #write(unit: MediaUnit): boolean {
     if (unit.kind === 'video') this.#framesOut++;
-    return this.#feed!.write(unit.kind === 'audio' ? this.#swap.apply(unit) : unit);
+    this.#feed!.write(unit.kind === 'audio' ? this.#swap.apply(unit) : unit);
+    this.#isHeld = this.#mustHold();
+    return !this.#isHeld;
   }
 
-  #drained(): void {
+  #mustHold(): boolean {
+    return this.#feed!.isFull || this.#feed!.mediaMs > this.#feedUntilMs;
+  }
+
+  #feedOn(): void {
+    if (!this.#isHeld || this.#mustHold()) return;
+    this.#isHeld = false;
     this.#buffer?.resume();
     this.#reader?.resume();
   }
@@ -259,7 +271,7 @@ export class RtmpPushRun implements PushRun {
     child.outputs.get(1)?.on('data', (chunk: Buffer) => {
       for (const { fps } of this.#progress.push(chunk)) this.#fps = fps;
     });
-    child.input?.on('drain', () => this.#drained());
+    child.input?.on('drain', () => this.#feedOn());
     const nowUs = clock.monotonicUs();
     this.#awake = new AwakeTime(nowUs);
     this.#flow = new FlowWatch(this.#services.stallTimeoutMs, this.#awake.us);
@@ -315,8 +327,13 @@ export class RtmpPushRun implements PushRun {
 
   #look(periodMs: number): void {
     if (this.#end || !this.#gate || !this.#flow || !this.#awake) return;
-    const { bytesAccepted, bytesAcknowledged, backlogBytes, unacceptedBytes, mediaStarted } = this.#gate.counters();
-    const { clock, stallTimeoutMs } = this.#services;
+    const { bytesAccepted, bytesAcknowledged, acceptedMediaMs, backlogBytes, unacceptedBytes, mediaStarted } =
+      this.#gate.counters();
+    const { bounds, clock, stallTimeoutMs } = this.#services;
+    // Only while something is seen to wait: ffmpeg may hold back what it was given until more comes.
+    const isWaiting = backlogBytes + unacceptedBytes > 0;
+    this.#feedUntilMs = isWaiting ? acceptedMediaMs + bounds.maxAheadMs : Infinity;
+    this.#feedOn();
     const nowUs = clock.monotonicUs();
     const awakeUs = this.#awake.advance(nowUs);
     const waitingBytes =
