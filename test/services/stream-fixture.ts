@@ -20,7 +20,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 import { FakeMediaWorker } from './fake-media-worker.ts';
 
 /** The services of streams and sessions on a manual clock, over media that begins and ends when the test says so. */
-export function streamFixture({ maxStreamsPerSession }: { maxStreamsPerSession?: number } = {}) {
+export function streamFixture() {
   const clock = new ManualClock();
   const worker = new FakeMediaWorker();
   const names = new StreamNames();
@@ -29,12 +29,7 @@ export function streamFixture({ maxStreamsPerSession }: { maxStreamsPerSession?:
   const playbacks: FakePlayback[] = [];
   const inHub = new Map<string, string>();
   const hub = { isLive: (_name: string): boolean => true };
-  const streams = new Streams({
-    names,
-    clock,
-    logger: silentLogger,
-    ...(maxStreamsPerSession !== undefined && { maxStreamsPerSession }),
-  });
+  const streams = new Streams({ names, clock, logger: silentLogger });
   const webrtcStreams = new WebrtcStreams({
     streams,
     worker,

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { StreamKeepAlive } from '../../src/services/stream-keep-alive.ts';
-import { streamFixture } from './stream-fixture.ts';
+import { streamFixture, VIEWER } from './stream-fixture.ts';
 
 let keepAlive: StreamKeepAlive | undefined;
 afterEach(() => keepAlive?.close());
@@ -36,8 +36,7 @@ it('tells the backend of every publisher of the applications at every interval, 
 it('leaves other applications and players alone', async () => {
   const { clock, live, keepAlives, rtmpStreams, playbacks, client, streams } = await publishing('flashStreamingApp');
   live();
-  const viewer = { write: () => {}, writeAll: () => {}, backlogBytes: 0, takenBytes: 0 };
-  await rtmpStreams.play(client.session, { mediaSessionId: 'V1', name: 'test', suppressSound: false }, viewer);
+  await rtmpStreams.play(client.session, { mediaSessionId: 'V1', name: 'test', suppressSound: false }, VIEWER);
   playbacks[0]!.options.onStarted();
   expect(streams.find({ status: 'PLAYING' })).toHaveLength(1);
   clock.advance(60_000);

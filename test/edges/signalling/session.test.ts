@@ -174,6 +174,57 @@ describe('a signalling session', () => {
     expect(reportCount()).toBe(11);
   });
 
+  it('asks the backend before it takes a report into the log, and says so when it may not', async () => {
+    const info = vi.fn<Logger['info']>();
+    const logger: Logger = { ...silentLogger, info, child: () => logger };
+    const ask = vi.fn<Backend['ask']>((_session, operation) =>
+      Promise.resolve({ allowed: operation === 'connect' || operation === 'submitBugReport' }),
+    );
+    harness = await startHarness({ logger, backend: { ask } });
+    const client = await harness.connect();
+    client.send('pushLogs', { logs: 'a' });
+    client.send('sessionDebug', { command: 'start' });
+    client.send('submitBugReport', { text: 'x', type: 'no_image' });
+    expect(await client.flush()).toEqual([
+      { message: 'fail', data: [{ apiMethod: 'pushLogs', info: 'Restricted access' }] },
+      { message: 'fail', data: [{ apiMethod: 'sessionDebug', info: 'Restricted access' }] },
+    ]);
+    expect(ask.mock.calls.slice(1, 4).map(([, operation, body]) => [operation, body])).toEqual([
+      ['pushLogs', { logs: 'a' }],
+      ['sessionDebug', { command: 'start' }],
+      ['submitBugReport', { text: 'x', type: 'no_image' }],
+    ]);
+    const reports = info.mock.calls.filter(([, sentence]) => sentence === 'a client reports');
+    expect(reports).toMatchObject([[{ from: 'submitBugReport' }, expect.anything()]]);
+  });
+
+  it('tells the backend what became of data that a client sent, and shows the client its share', async () => {
+    const tell = vi.fn<Backend['tell']>(() => Promise.resolve('ok'));
+    const forClient: Backend['forClient'] = (_session, event, body) =>
+      event === 'DataStatusEvent' ? { ...body, info: undefined } : body;
+    const ask: Backend['ask'] = (_session, operation) => Promise.resolve({ allowed: operation === 'connect' });
+    harness = await startHarness({ backend: { ask, tell, forClient } });
+    const client = await harness.connect();
+    client.send('sendData', { operationId: 'op', payload: {} });
+    expect((await client.any()).data).toEqual([{ operationId: 'op', status: 'FAILED' }]);
+    expect(tell).toHaveBeenLastCalledWith(expect.anything(), 'DataStatusEvent', {
+      operationId: 'op',
+      status: 'FAILED',
+      info: 'Restricted access',
+    });
+  });
+
+  it('shows a client of its own connection what it may see', async () => {
+    const forClient: Backend['forClient'] = (_session, event, body) =>
+      event === 'ConnectionStatusEvent' ? { ...body, clientVersion: undefined } : body;
+    harness = await startHarness({ backend: { forClient } });
+    const client = await harness.open();
+    client.send('connection', CONNECTION);
+    const [userData] = (await client.next('getUserData')).data;
+    expect(userData).toMatchObject({ status: 'ESTABLISHED', clientOSVersion: CONNECTION.clientOSVersion });
+    expect(userData).not.toHaveProperty('clientVersion');
+  });
+
   it('pings every five seconds and cuts off who is silent for ten', async () => {
     harness = await startHarness();
     const client = await harness.connect();

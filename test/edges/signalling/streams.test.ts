@@ -273,6 +273,40 @@ describe('publishing', () => {
     await publish(second, 'P2');
   });
 
+  it('is brought to the others with what was agreed on, and taken from them at its end', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    client.send('publishStream', publishRequest('P1'));
+    await client.next('setRemoteSDP');
+    expect(harness.publishers.published).not.toHaveBeenCalled();
+    harness.worker.connect('P1');
+    expect(harness.publishers.published).toHaveBeenCalledExactlyOnceWith({
+      name: 'test',
+      mediaSessionId: 'P1',
+      video: { codec: 'h264' },
+      audio: { codec: 'opus' },
+    });
+    await client.status();
+    await play(client, 'V1');
+    harness.worker.end('V1', 'remote_closed');
+    expect(harness.publishers.unpublished).not.toHaveBeenCalled();
+    harness.worker.end('P1', 'rtp_activity');
+    expect(harness.publishers.unpublished).toHaveBeenCalledExactlyOnceWith('P1', 'Failed by RTP activity');
+  });
+
+  it('fails where the others have a stream of that name already, which then stays', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    harness.publishers.published.mockImplementation(() => {
+      throw new AppError('STREAM_NAME_IN_USE', 'taken');
+    });
+    client.send('publishStream', publishRequest('P1'));
+    await client.next('setRemoteSDP');
+    harness.worker.connect('P1');
+    expect(await client.status()).toMatchObject({ status: 'FAILED', info: 'Stream name is already in use' });
+    expect(harness.worker.closed).toEqual(['P1']);
+  });
+
   it('belongs to its session: nobody else can stop it or speak for it', async () => {
     harness = await startHarness();
     const [owner, other] = [await harness.connect(), await harness.connect()];
@@ -527,6 +561,18 @@ describe('stream messages', () => {
     client.send('unPublishStream', { mediaSessionId: 'P1' });
     await client.flush();
     expect(release).toHaveBeenCalledTimes(2);
+  });
+
+  it('tells a player why no rendition can be had', async () => {
+    const lease = vi.fn<PlayerRenditions['lease']>(() => {
+      throw new AppError('NO_COMMON_CODECS', 'nothing for a browser');
+    });
+    harness = await startHarness({ renditions: { lease } });
+    const client = await harness.connect();
+    await publish(client, 'P1');
+    client.send('playStream', playRequest('V1'));
+    expect(await client.status()).toMatchObject({ status: 'FAILED', info: 'No common codecs' });
+    expect(harness.worker.played).toEqual([]);
   });
 
   it('reports every third rate when the interval is three seconds', async () => {
