@@ -70,6 +70,7 @@ function demoConfig(directory: string) {
     'wss.port': '0',
     'http.port': '0',
     'https.port': '0',
+    'rtmp.port': '0',
     media_port_from: '0',
     ip_local: '127.0.0.1',
     data_dir: join(directory, 'data'),

@@ -12,6 +12,7 @@ import type { Closable } from './domain/life-cycle.ts';
 import type { Logger } from './domain/logger.ts';
 import { listen } from './edges/listen.ts';
 import { buildRestApp } from './edges/rest/rest-app.ts';
+import { createRtmpServer } from './edges/rtmp/server.ts';
 import { createSignallingServer } from './edges/signalling/server.ts';
 import { readCertificate, selfSignedCertificate } from './edges/tls/certificate.ts';
 import { createAddressPolicy } from './egress/address-policy.ts';
@@ -19,14 +20,17 @@ import { createRtmpPushGate } from './egress/rtmp-push-gate.ts';
 import { trustedAuthorities } from './egress/trusted-authorities.ts';
 import { Hub } from './hub/hub.ts';
 import { Renditions } from './hub/renditions.ts';
+import { RtmpPublishers } from './inputs/rtmp-publisher/rtmp-publishers.ts';
 import { WebrtcPublishers } from './inputs/webrtc-publisher.ts';
 import { Metrics } from './observability/metrics.ts';
 import type { OutBufferSettings } from './outputs/rtmp-push/out-buffer.ts';
 import { LARGE_BOUNDS, USUAL_BOUNDS } from './outputs/rtmp-push/push-bounds.ts';
+import { RtmpPlayers } from './outputs/rtmp-player/rtmp-players.ts';
 import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
 import type { UsageLimits } from './outputs/rtmp-push/usage-limit.ts';
 import { Snapshots } from './outputs/snapshots.ts';
 import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
+import { RtmpStreams } from './services/rtmp-streams.ts';
 import { Sessions } from './services/sessions.ts';
 import { StreamKeepAlive } from './services/stream-keep-alive.ts';
 import { StreamNames } from './services/stream-names.ts';
@@ -224,6 +228,19 @@ async function build(
     inboundRateIntervalS: config.inbound_video_rate_stat_send_interval,
     outboundRateIntervalS: config.outbound_video_rate_stat_send_interval,
   });
+  const rtmpStreams = new RtmpStreams({
+    streams,
+    publishers: new RtmpPublishers({ hub, legacyAudio: transcoders, clock, logger }),
+    players: new RtmpPlayers({
+      hub,
+      renditions,
+      clock,
+      logger,
+      sendVideoFirst: config.rtmp_send_video_first,
+      largeBuffers: config['rtmp.server_buffer_enabled'],
+    }),
+    clock,
+  });
   const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
   if (config.keep_alive_streaming_sessions_enabled) {
     const keepAlive = new StreamKeepAlive({
@@ -339,6 +356,26 @@ async function build(
     maxConnectionsPerAddress: config.max_connections_per_address,
   });
   built.push(() => signalling.close('shutdown'));
+  if (config.rtmp_server_enabled) {
+    const rtmp = createRtmpServer({
+      sessions,
+      streams,
+      rtmpStreams,
+      useStreamParamsAsConnection: config.rtmp_use_stream_params_as_connection,
+      maxConnections: config.rtmp_max_connections,
+      maxIdleConnectionsPerAddress: config.rtmp_max_idle_connections_per_address,
+      clock,
+      logger,
+    });
+    const key = 'rtmp.port';
+    const host = config.ip_local || undefined;
+    const listening = await listen(rtmp.listener, { key, port: config[key], hostKey: 'ip_local', host, logger });
+    built.push(
+      () => listening.close(),
+      () => rtmp.close('shutdown'),
+    );
+    ports[key] = listening.port;
+  }
   // Without credentials only this machine may steer the server, unless the operator says otherwise.
   const restHost = config['http.host'] || (config.disable_rest_auth ? '127.0.0.1' : config.ip_local);
   const restHostKey = config['http.host'] ? 'http.host' : 'ip_local';

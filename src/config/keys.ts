@@ -134,6 +134,25 @@ export const SECTIONS = {
       'Applications (appKey) whose published streams are told about.',
     ),
   },
+  'RTMP server': {
+    rtmp_server_enabled: key(boolean, true, 'false = nobody listens on rtmp.port: no RTMP players and no encoders.'),
+    rtmp_use_stream_params_as_connection: key(
+      boolean,
+      false,
+      'true = the parameters of the stream part of an RTMP URL (live/test?auth=key) are those of the connection (live?auth=key/test).',
+    ),
+    rtmp_send_video_first: key(
+      boolean,
+      false,
+      'true = RTMP players get no sound before the first picture; a stream without pictures cannot be played then.',
+    ),
+    rtmp_max_connections: key(integer(1, 1_000_000), 10_000, 'RTMP connections at once; more are refused.'),
+    rtmp_max_idle_connections_per_address: key(
+      integer(1, 1_000_000),
+      50,
+      'RTMP connections of one client address that neither publish nor play; more are refused. Each has 10 s to begin.',
+    ),
+  },
   'RTMP push': {
     rtmp_transponder_stream_name_prefix: key(
       text,
@@ -260,9 +279,6 @@ export const KEYS_WITHOUT_EFFECT: readonly string[] = [
   'rest_max_connections',
   'rest_request_timeout',
   'rtmfp_server_enabled',
-  'rtmp_send_video_first',
-  'rtmp_server_enabled',
-  'rtmp_use_stream_params_as_connection',
   'rtp_bundle',
   'rtp_receive_buffer_size',
   'rtp_send_buffer_size',

@@ -27,7 +27,14 @@ afterAll(async () => {
 describe('a start', () => {
   it('prints one JSON line with the ports, and health serves the same', async () => {
     await using server = await startServerProcess();
-    expect(Object.keys(server.ports).sort()).toEqual(['http.port', 'https.port', 'media', 'ws.port', 'wss.port']);
+    expect(Object.keys(server.ports).sort()).toEqual([
+      'http.port',
+      'https.port',
+      'media',
+      'rtmp.port',
+      'ws.port',
+      'wss.port',
+    ]);
     const response = await fetch(`http://127.0.0.1:${server.ports['http.port']}/health/ready`);
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({ state: 'ready', ports: server.ports });
@@ -99,7 +106,7 @@ describe('a start is refused with one sentence that names', () => {
       () =>
         'http.host="203.0.113.9" is not possible: this machine has no such address; expected one of its own addresses',
     ],
-    ...(['ws.port', 'wss.port', 'http.port', 'https.port'] as const).map((key): (typeof cases)[number] => [
+    ...(['ws.port', 'wss.port', 'http.port', 'https.port', 'rtmp.port'] as const).map((key): (typeof cases)[number] => [
       `the busy ${key}`,
       () => ({ [key]: String(busyPort), ...(key.startsWith('http') ? { 'http.host': '0.0.0.0' } : {}) }),
       () =>

@@ -84,6 +84,7 @@ function spawn(directory: string, { settings, env, command = MAIN }: ServerProce
     'wss.port': '0',
     'http.port': '0',
     'https.port': '0',
+    'rtmp.port': '0',
     media_port_from: '0',
     data_dir: join(directory, 'data'),
     media_dir: join(directory, 'media'),

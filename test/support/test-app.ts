@@ -22,6 +22,7 @@ export async function startTestApp(settings: Readonly<Record<string, string>> = 
     'wss.port': '0',
     'http.port': '0',
     'https.port': '0',
+    'rtmp.port': '0',
     media_port_from: '0',
     data_dir: join(directory, 'data'),
     media_dir: join(directory, 'media'),
