@@ -409,6 +409,9 @@ export class TransponderService {
       terminatedAtMs: null,
     } as const;
     const row: TransponderRow = { ...this.#requireRow(id), ...fresh };
+    if (!this.#isSameDestination(row)) {
+      throw new AppError('TRANSPONDER_STATE', 'by the present configuration the transponder would go elsewhere');
+    }
     store.transponders.update(row);
     this.#adopt(row).dispatch({ type: 'resumeRequested' });
     return this.#viewOf(row);
@@ -535,10 +538,10 @@ export class TransponderService {
       if (store.secrets.hash(canonical) === row.destHash) return true;
       logger.warn(
         { transponderId: row.id },
-        'a push is not restored: by the present configuration it would go elsewhere',
+        'a push is not brought back: by the present configuration it would go elsewhere',
       );
     } catch (error) {
-      logger.error({ err: error, transponderId: row.id }, 'a push is not restored: its destination cannot be read');
+      logger.error({ err: error, transponderId: row.id }, 'a push is not brought back: its destination cannot be read');
     }
     return false;
   }

@@ -214,11 +214,17 @@ describe('after the server was killed', () => {
     expect(lives.row(id)).toMatchObject({ state: 'TERMINATED', reason: 'asked_stop' });
   });
 
-  it('a push that would now go to another place is not restored', async () => {
+  it('a push that would now go to another place is not restored, nor resumed until it goes where it went', async () => {
     const id = await activeId({ rtmpTransponderFullUrl: false });
     lives.kill();
     lives.start({ streamNamePrefix: 'other_' });
     expect(lives.row(id)).toMatchObject({ state: 'FAILED', reason: 'server_restart' });
+    const refusal = expect.objectContaining({ code: 'TRANSPONDER_STATE', message: expect.stringMatching(/elsewhere/) });
+    expect(() => lives.service.resume(id)).toThrow(refusal);
+    expect(lives.row(id)).toMatchObject({ state: 'FAILED' });
+    lives.kill();
+    lives.start();
+    expect(lives.service.resume(id)).toMatchObject({ state: 'WAITING_SOURCE' });
   });
 
   it('a thousand pushes are back in one transaction', async () => {
