@@ -16,7 +16,8 @@ export const ListQuery = Type.Object({
   state: Type.Optional(State),
   kind: Type.Optional(Kind),
   streamName: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  // What takes a few milliseconds: media wait for no list.
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 100 })),
   offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
 });
 
