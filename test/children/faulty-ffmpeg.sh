@@ -29,6 +29,18 @@ case $fault in
     yes 'the same complaint again and again' | head -c 100000000 >&2 &
     exec ffmpeg "$@"
     ;;
+  # Publishes, and keeps a core busy beside it.
+  busy)
+    ffmpeg "$@" &
+    while :; do :; done
+    ;;
+  # Publishes, and holds some 200 MB.
+  hungry)
+    held=$(head -c 200000000 /dev/zero | tr '\0' x)
+    ffmpeg "$@" &
+    wait $!
+    : "$held"
+    ;;
   *)
     echo "no fault is called $fault" >&2
     exit 64
