@@ -151,7 +151,7 @@ daemon off;
 master_process off;
 pid ${directory}/nginx.pid;
 error_log ${directory}/error.log info;
-events { worker_connections 256; }
+events { worker_connections 1024; }
 rtmp {
   server {
     listen ${address}:${rtmpPort};

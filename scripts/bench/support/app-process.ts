@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 export interface AppProcess {
   readonly pid: number;
   readonly wsUrl: string;
+  /** By configuration key. */
+  readonly ports: Readonly<Record<string, number>>;
   /** Posts to the REST API and resolves with the answer's JSON; rejects when the status is not 200. */
   rest(path: string, body: object): Promise<unknown>;
   /** Ends the process as an operator would and removes its files. */
@@ -56,6 +58,7 @@ export async function startAppProcess(): Promise<AppProcess> {
   const { ports } = JSON.parse(line) as { ports: Record<string, number> };
   return {
     pid: child.pid!,
+    ports,
     wsUrl: `ws://127.0.0.1:${ports['ws.port']}`,
     async rest(path, body) {
       const response = await fetch(`http://127.0.0.1:${ports['http.port']}/rest-api${path}`, {
