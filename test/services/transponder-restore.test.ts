@@ -238,7 +238,8 @@ describe('after the server was killed', () => {
     // The other one forgets old history.
     expect(transactions).toBe(2);
     lives.store = store;
-  });
+    // Each of the thousand was written to the disk in steps.
+  }, 60_000);
 });
 
 describe('after an orderly end of the server', () => {
