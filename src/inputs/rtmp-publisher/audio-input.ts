@@ -4,6 +4,7 @@ import { isAacLcAnnounceable, parseAudioSpecificConfig } from '../../protocol/aa
 import { AAC_FRAME_SAMPLES } from '../../protocol/aac/silence.ts';
 import { parseFlvAudio } from '../../protocol/flv/audio-tag.ts';
 import { mp3DurationUs } from '../../protocol/mp3/duration.ts';
+import { opusDurationUs } from '../../protocol/opus/duration.ts';
 import { speexDurationUs } from '../../protocol/speex/duration.ts';
 import type { FlvAudioTranscode, FlvAudioTranscoders } from '../../transcode/flv-audio.ts';
 import type { PublisherTimeline } from './publisher-timeline.ts';
@@ -11,10 +12,19 @@ import type { PublisherTimeline } from './publisher-timeline.ts';
 const G711_RATE_HZ = 8000;
 const PCMA: AudioTrack = { codec: 'pcma', sampleRateHz: G711_RATE_HZ, channels: 1 };
 const PCMU: AudioTrack = { codec: 'pcmu', sampleRateHz: G711_RATE_HZ, channels: 1 };
-const SOUND_FORMAT_AAC = 10;
-const AAC_HEADER_BYTES = 2;
+/** As over RTP, whatever the packets hold (RFC 7587 §4.1). */
+const OPUS: AudioTrack = { codec: 'opus', sampleRateHz: 48_000, channels: 2 };
 /** AAC-LC, and LC with SBR or PS, whose frames are LC frames of the core rate (ISO/IEC 14496-3 table 1.17). */
 const LC_OBJECT_TYPES = new Set([2, 5, 29]);
+/** What precedes the data in a tag (Adobe FLV v10.1 §E.4.2.1); decoders know better than its rate and channels. */
+const TAG_HEAD = {
+  aacConfig: Buffer.from('af00', 'hex'),
+  aacFrame: Buffer.from('af01', 'hex'),
+  mp3: Buffer.from('2f', 'hex'),
+  speex: Buffer.from('b6', 'hex'),
+  stereoPcma: Buffer.from('73', 'hex'),
+  stereoPcmu: Buffer.from('83', 'hex'),
+} as const;
 
 export interface AudioInputOptions {
   readonly timeline: PublisherTimeline;
@@ -27,15 +37,24 @@ export interface AudioInputOptions {
 /** What one AAC configuration means for the frames that follow. */
 interface AacFormat {
   readonly frameUs: number;
-  /** Undefined: hub and outputs have no words for it, so it is transcoded. */
+  /** Undefined: the hub has no words for it, so it is transcoded. */
   readonly track: AudioTrack | undefined;
-  /** The whole message, for the transcoder. */
+  /** The tag that announces it. */
   readonly header: Buffer;
 }
 
+/** One piece of sound as it came. */
+interface Sound {
+  readonly data: Buffer;
+  readonly durationUs: number;
+  readonly timestampMs: number;
+  readonly arrivalUs: number;
+}
+
 /**
- * Audio messages of one publisher → units. AAC, G.711 and Opus stay as they are; MP3, Speex and unusual AAC become
- * AAC of 48 kHz stereo. A message with the timestamp of the one before it follows that one: some encoders send the same timestamp for ever. Closed by whoever made it.
+ * Audio messages of one publisher → units. AAC, G.711 and Opus stay as they are; MP3, Speex, unusual AAC and G.711 in stereo become
+ * AAC of 48 kHz stereo. A message with the timestamp of the one before it is placed behind that one, as some encoders send
+ * the same timestamp for ever. Closed by whoever made it.
  */
 export class AudioInput {
   readonly #options: AudioInputOptions;
@@ -62,19 +81,39 @@ export class AudioInput {
 
   /** Throws ProtocolError for a body that is malformed. */
   write(body: Buffer, timestampMs: number, arrivalUs: number): void {
-    // An encoder that is mute may send messages without content, and a configuration without one.
-    if (body.length === 0 || (body.length <= AAC_HEADER_BYTES && body[0]! >> 4 === SOUND_FORMAT_AAC)) return;
     const audio = parseFlvAudio(body);
+    const sound = (data: Buffer, durationUs: number): Sound => ({ data, durationUs, timestampMs, arrivalUs });
     switch (audio.kind) {
       case 'aac-config':
-        this.#aac = aacFormat(audio.audioSpecificConfig, body);
-        if (this.#aac.track) this.#use(this.#aac.track);
+        this.#configureAac(audio.audioSpecificConfig);
         return;
       case 'aac-frame':
-        this.#aacFrame(audio.frame, body, timestampMs, arrivalUs);
+        if (this.#aac) this.#aacFrame(this.#aac, sound(audio.frame, this.#aac.frameUs));
+        return;
+      case 'opus-config':
+        this.#use(OPUS);
+        return;
+      case 'opus-frame':
+        this.#direct(OPUS, sound(audio.frame, opusDurationUs(audio.frame)));
+        return;
+      case 'g711': {
+        const { codec, samples, channels } = audio;
+        const isA = codec === 'pcma';
+        const piece = sound(samples, (samples.length * 1_000_000) / channels / G711_RATE_HZ);
+        if (channels === 1) this.#direct(isA ? PCMA : PCMU, piece);
+        else this.#transcode(isA ? TAG_HEAD.stereoPcma : TAG_HEAD.stereoPcmu, piece);
+        return;
+      }
+      case 'mp3':
+        this.#transcode(TAG_HEAD.mp3, sound(audio.frames, mp3DurationUs(audio.frames)));
+        return;
+      case 'speex':
+        this.#transcode(TAG_HEAD.speex, sound(audio.frames, speexDurationUs(audio.frames)));
         return;
       case 'other':
-        this.#other(audio.soundFormat, body, timestampMs, arrivalUs);
+        this.#noteUnsupported(audio.codec);
+        return;
+      case 'nothing':
     }
   }
 
@@ -83,68 +122,42 @@ export class AudioInput {
     this.#legacy = undefined;
   }
 
-  #aacFrame(frame: Buffer, body: Buffer, timestampMs: number, arrivalUs: number): void {
-    if (this.#aac === undefined) return;
-    const { track, frameUs, header } = this.#aac;
-    if (track) this.#direct(track, frame, frameUs, timestampMs, arrivalUs);
-    else this.#transcode(`aac ${header.toString('hex')}`, header, body, frameUs, timestampMs, arrivalUs);
+  #configureAac(audioSpecificConfig: Buffer): void {
+    // Some encoders announce nothing before they announce their sound.
+    if (audioSpecificConfig.length === 0) return;
+    this.#aac = aacFormat(audioSpecificConfig);
+    if (this.#aac.track) this.#use(this.#aac.track);
   }
 
-  #other(soundFormat: number, body: Buffer, timestampMs: number, arrivalUs: number): void {
-    const data = body.subarray(1);
-    const g711Us = (data.length * 1_000_000) / G711_RATE_HZ;
-    switch (soundFormat) {
-      case 2:
-      case 14:
-        this.#transcode('mp3', undefined, body, mp3DurationUs(data), timestampMs, arrivalUs);
-        return;
-      case 7:
-        this.#direct(PCMA, data, g711Us, timestampMs, arrivalUs);
-        return;
-      case 8:
-        this.#direct(PCMU, data, g711Us, timestampMs, arrivalUs);
-        return;
-      case 11:
-        this.#transcode('speex', undefined, body, speexDurationUs(data), timestampMs, arrivalUs);
-        return;
-      default:
-        this.#noteUnsupported(soundFormat);
-    }
+  #aacFrame({ track, header }: AacFormat, sound: Sound): void {
+    if (track) this.#direct(track, sound);
+    else this.#transcode(TAG_HEAD.aacFrame, sound, header);
   }
 
-  #direct(track: AudioTrack, data: Buffer, durationUs: number, timestampMs: number, arrivalUs: number): void {
+  #direct(track: AudioTrack, sound: Sound): void {
+    if (sound.data.length === 0 || sound.durationUs === 0) return;
     this.#use(track);
     this.close();
-    const ptsUs = this.#place(timestampMs, durationUs, arrivalUs);
-    this.#options.onUnit({
-      kind: 'audio',
-      codec: track.codec,
-      ptsUs,
-      durationUs: Math.round(durationUs),
-      data: Buffer.from(data),
-    });
+    const ptsUs = this.#place(sound);
+    const durationUs = Math.round(sound.durationUs);
+    this.#options.onUnit({ kind: 'audio', codec: track.codec, ptsUs, durationUs, data: Buffer.from(sound.data) });
   }
 
-  #transcode(
-    key: string,
-    header: Buffer | undefined,
-    body: Buffer,
-    durationUs: number,
-    timestampMs: number,
-    arrivalUs: number,
-  ): void {
-    if (durationUs === 0) return;
+  #transcode(tagHead: Buffer, sound: Sound, header?: Buffer): void {
+    if (sound.data.length === 0 || sound.durationUs === 0) return;
     const { legacyAudio, logger, onUnit } = this.#options;
+    const key = (header ?? tagHead).toString('hex');
     if (this.#legacy?.key !== key) {
       this.close();
       this.#legacy = { key, input: legacyAudio.flvAudio({ header, logger, onUnit }) };
     }
     this.#use(this.#legacy.input.track);
-    const ptsUs = this.#place(timestampMs, durationUs, arrivalUs);
-    this.#legacy.input.feed({ ptsUs, durationUs: Math.round(durationUs), data: Buffer.from(body) });
+    const ptsUs = this.#place(sound);
+    const durationUs = Math.round(sound.durationUs);
+    this.#legacy.input.feed({ ptsUs, durationUs, data: Buffer.concat([tagHead, sound.data]) });
   }
 
-  #place(timestampMs: number, durationUs: number, arrivalUs: number): number {
+  #place({ timestampMs, durationUs, arrivalUs }: Sound): number {
     const isStuck = timestampMs === this.#lastTimestampMs;
     const ptsUs = isStuck ? this.#endUs : this.#options.timeline.place('audio', timestampMs, arrivalUs);
     this.#lastTimestampMs = timestampMs;
@@ -159,32 +172,20 @@ export class AudioInput {
     if (!isKnown) this.#track = track;
   }
 
-  #noteUnsupported(soundFormat: number): void {
+  #noteUnsupported(codec: string): void {
     if (this.#hasUnsupported) return;
     this.#hasUnsupported = true;
-    const codec = CODEC_NAMES.get(soundFormat) ?? `sound format ${soundFormat}`;
     this.#options.logger.warn({ codec }, 'a publisher sends sound of a codec that is not supported; it is ignored');
   }
 }
 
 /** Throws AAC_CONFIG_TRUNCATED and AAC_CONFIG_RESERVED. */
-function aacFormat(audioSpecificConfig: Buffer, body: Buffer): AacFormat {
+function aacFormat(audioSpecificConfig: Buffer): AacFormat {
   const { objectType, sampleRateHz, channels } = parseAudioSpecificConfig(audioSpecificConfig);
   const isPlain = LC_OBJECT_TYPES.has(objectType) && isAacLcAnnounceable(sampleRateHz, channels);
   return {
     frameUs: (AAC_FRAME_SAMPLES * 1_000_000) / sampleRateHz,
     track: isPlain ? { codec: 'aac', sampleRateHz, channels } : undefined,
-    header: Buffer.from(body),
+    header: Buffer.concat([TAG_HEAD.aacConfig, audioSpecificConfig]),
   };
 }
-
-/** Adobe FLV v10.1 §E.4.2.1. */
-const CODEC_NAMES = new Map([
-  [0, 'PCM'],
-  [1, 'ADPCM'],
-  [3, 'PCM'],
-  [4, 'Nellymoser 16 kHz'],
-  [5, 'Nellymoser 8 kHz'],
-  [6, 'Nellymoser'],
-  [9, 'Enhanced RTMP'],
-]);

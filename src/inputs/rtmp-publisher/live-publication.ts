@@ -4,10 +4,10 @@ import type { AudioTrack, MediaUnit, Tracks, VideoTrack } from '../../domain/med
 import { GopCache } from '../../hub/gop-cache.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { LiveStream } from '../../hub/live-stream.ts';
+import { readMetadata } from '../../protocol/flv/metadata.ts';
 import { decodeMessage } from '../../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE, type RawMessage } from '../../protocol/rtmp/raw-message.ts';
 import type { FlvAudioTranscoders } from '../../transcode/flv-audio.ts';
-import { type AnnouncedTracks, announcedTracks } from './announced-tracks.ts';
 import { AudioInput } from './audio-input.ts';
 import { PublisherTimeline } from './publisher-timeline.ts';
 import type { RtmpPublication, RtmpPublicationOptions } from './rtmp-publication.ts';
@@ -40,7 +40,8 @@ export class LivePublication implements RtmpPublication {
   readonly #waiting = new GopCache({ looseAudioUs: PROBE_AUDIO_US });
   readonly #silence = new SilentSound();
   #state: 'probing' | 'live' | 'ended' = 'probing';
-  #announced: AnnouncedTracks = {};
+  /** What the encoder says it will send; undefined where it does not say. */
+  #announced: { readonly video?: boolean; readonly audio?: boolean } = {};
   #stream: LiveStream | undefined;
   /** What the stream in the hub was made of. */
   #tracks: Tracks = {};
@@ -85,8 +86,7 @@ export class LivePublication implements RtmpPublication {
     if (this.#state === 'ended') return;
     const { typeId, payload, timestampMs } = message;
     if (typeId === MESSAGE_TYPE.dataAmf0 || typeId === MESSAGE_TYPE.dataAmf3) {
-      const decoded = decodeMessage(message);
-      if (decoded.kind === 'data') this.#announced = announcedTracks(decoded.values) ?? this.#announced;
+      this.#readMetadata(message);
       return;
     }
     if ((typeId !== MESSAGE_TYPE.audio && typeId !== MESSAGE_TYPE.video) || payload.length === 0) return;
@@ -99,6 +99,13 @@ export class LivePublication implements RtmpPublication {
       if (unit) this.#take(unit);
     }
     if (this.#state === 'probing') this.#probe();
+  }
+
+  #readMetadata(message: RawMessage): void {
+    const decoded = decodeMessage(message);
+    const metadata = decoded.kind === 'data' ? readMetadata(decoded.values) : undefined;
+    if (!metadata || (!metadata.videoCodec && !metadata.audioCodec)) return;
+    this.#announced = { video: metadata.videoCodec !== undefined, audio: metadata.audioCodec !== undefined };
   }
 
   #take(unit: MediaUnit): void {

@@ -61,10 +61,11 @@ export class VideoInput {
         const times = this.#times(timestampMs, video.compositionTimeMs, arrivalUs);
         return { kind: 'video', codec: 'h264', ...times, isKeyframe, width, height, data };
       }
-      case 'avc-end':
-        return undefined;
       case 'other':
-        this.#noteUnsupported(video.codecId);
+        this.#noteUnsupported(video.codec);
+        return undefined;
+      case 'avc-end':
+      case 'nothing':
         return undefined;
     }
   }
@@ -81,20 +82,9 @@ export class VideoInput {
     this.#track = { codec: 'h264', width, height };
   }
 
-  #noteUnsupported(codecId: number): void {
+  #noteUnsupported(codec: string): void {
     if (this.#hasUnsupported) return;
     this.#hasUnsupported = true;
-    const codec = CODEC_NAMES.get(codecId) ?? `codec ${codecId}`;
     this.#logger.warn({ codec }, 'a publisher sends video of a codec that is not supported; it is ignored');
   }
 }
-
-/** Adobe FLV v10.1 §E.4.3.1; 12 is what some Chinese encoders send HEVC as. */
-const CODEC_NAMES = new Map([
-  [2, 'Sorenson H.263'],
-  [3, 'Screen video'],
-  [4, 'VP6'],
-  [5, 'VP6 with alpha'],
-  [6, 'Screen video 2'],
-  [12, 'HEVC'],
-]);
