@@ -24,7 +24,19 @@ describe('the body of a video tag', () => {
     });
     expect(parseFlvVideo(Buffer.from('1701000000', 'hex'))).toMatchObject({ isKeyframe: true });
     expect(parseFlvVideo(Buffer.from('1702000000', 'hex'))).toEqual({ kind: 'avc-end' });
-    expect(parseFlvVideo(Buffer.from('22', 'hex'))).toEqual({ kind: 'other', codecId: 2 });
+    expect(parseFlvVideo(Buffer.from('22', 'hex'))).toEqual({ kind: 'other', codec: 'Sorenson H.263' });
+    expect(parseFlvVideo(Buffer.from('1c0000000001', 'hex'))).toEqual({ kind: 'other', codec: 'HEVC' });
+  });
+
+  it('with an empty configuration carries nothing', () => {
+    expect(parseFlvVideo(Buffer.from('1700000000', 'hex'))).toEqual({ kind: 'nothing' });
+    expect(parseFlvVideo(Buffer.from('9061766331', 'hex'))).toEqual({ kind: 'nothing' });
+  });
+
+  it('with a command of the sender carries no video, however short it is', () => {
+    for (const command of ['57', '5700', '5701', 'd0', 'd161766331']) {
+      expect(parseFlvVideo(Buffer.from(command, 'hex'))).toEqual({ kind: 'nothing' });
+    }
   });
 
   it('turns length fields of any size into start codes, behind a prefix', () => {
@@ -64,6 +76,20 @@ describe('the body of an audio tag', () => {
     expect(parseFlvAudio(Buffer.from('af001190', 'hex'))).toEqual(config);
     const frame = { kind: 'aac-frame', frame: Buffer.from('2110', 'hex') };
     expect(parseFlvAudio(Buffer.from('af012110', 'hex'))).toEqual(frame);
-    expect(parseFlvAudio(Buffer.from('72ff', 'hex'))).toEqual({ kind: 'other', soundFormat: 7 });
+    expect(parseFlvAudio(Buffer.from('52ff', 'hex'))).toEqual({ kind: 'other', codec: 'Nellymoser 8 kHz' });
+  });
+
+  it('is G.711 with the channels of its flag, MP3 or Speex', () => {
+    const data = Buffer.from('ff', 'hex');
+    const g711 = (codec: string, channels: number) => ({ kind: 'g711', codec, samples: data, channels });
+    expect(parseFlvAudio(Buffer.from('72ff', 'hex'))).toEqual(g711('pcma', 1));
+    expect(parseFlvAudio(Buffer.from('83ff', 'hex'))).toEqual(g711('pcmu', 2));
+    expect(parseFlvAudio(Buffer.from('2fff', 'hex'))).toEqual({ kind: 'mp3', frames: data });
+    expect(parseFlvAudio(Buffer.from('e2ff', 'hex'))).toEqual({ kind: 'mp3', frames: data });
+    expect(parseFlvAudio(Buffer.from('b6ff', 'hex'))).toEqual({ kind: 'speex', frames: data });
+  });
+
+  it('that is empty carries no sound', () => {
+    for (const body of [Buffer.alloc(0), Buffer.from([0xaf])]) expect(parseFlvAudio(body)).toEqual({ kind: 'nothing' });
   });
 });
