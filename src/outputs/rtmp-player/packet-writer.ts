@@ -1,6 +1,6 @@
 import type { AudioTrack, Tracks, VideoUnit } from '../../domain/media.ts';
 import { buildAacLcConfig } from '../../protocol/aac/audio-specific-config.ts';
-import { AmfEcmaArray, type AmfObject } from '../../protocol/amf0/values.ts';
+import { metadataValues } from '../../protocol/flv/metadata.ts';
 import { aacFrame, aacSequenceHeader } from '../../protocol/flv/write-audio.ts';
 import { avcFrame, avcSequenceHeader } from '../../protocol/flv/write-video.ts';
 import { NAL_PPS, NAL_SPS, annexBNals, nalType } from '../../protocol/h264/nal.ts';
@@ -10,10 +10,6 @@ import { encodeMessage } from '../../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE } from '../../protocol/rtmp/raw-message.ts';
 import type { Packet, PictureFormat } from './batch.ts';
 import type { StreamClock } from './stream-clock.ts';
-
-const CODEC_ID_AVC = 7;
-const CODEC_ID_AAC = 10;
-const AAC_SAMPLE_BITS = 16;
 
 /** Units to chunked RTMP messages, the same bytes for every viewer (reference/rtmp.md §2.3, §2.4). */
 export class PacketWriter {
@@ -61,26 +57,8 @@ export class PacketWriter {
 
   /** `onMetaData`, at time 0 whenever it is sent: ffmpeg makes a subtitle track of any other. */
   metadata({ video, audio }: Tracks): Buffer {
-    const properties: AmfObject = {};
-    if (video) {
-      properties['videocodecid'] = CODEC_ID_AVC;
-      const { width, height } = this.#format ?? video;
-      if (width > 0 && height > 0) Object.assign(properties, { width, height });
-    }
-    if (audio) {
-      properties['audiocodecid'] = CODEC_ID_AAC;
-      properties['audiosamplerate'] = audio.sampleRateHz;
-      properties['audiosamplesize'] = AAC_SAMPLE_BITS;
-      properties['stereo'] = audio.channels > 1;
-    }
-    return this.#chunks.encode(
-      encodeMessage({
-        kind: 'data',
-        values: ['onMetaData', new AmfEcmaArray(properties)],
-        timestampMs: 0,
-        streamId: MEDIA_STREAM_ID,
-      }),
-    );
+    const values = metadataValues({ video: video && { ...video, ...this.#format }, audio });
+    return this.#chunks.encode(encodeMessage({ kind: 'data', values, timestampMs: 0, streamId: MEDIA_STREAM_ID }));
   }
 
   #noteFormat({ data, width, height }: VideoUnit): void {
