@@ -228,17 +228,18 @@ async function build(
     inboundRateIntervalS: config.inbound_video_rate_stat_send_interval,
     outboundRateIntervalS: config.outbound_video_rate_stat_send_interval,
   });
+  const rtmpPlayers = new RtmpPlayers({
+    hub,
+    renditions,
+    clock,
+    logger,
+    sendVideoFirst: config.rtmp_send_video_first,
+    largeBuffers: config['rtmp.server_buffer_enabled'],
+  });
   const rtmpStreams = new RtmpStreams({
     streams,
     publishers: new RtmpPublishers({ hub, legacyAudio: transcoders, clock, logger }),
-    players: new RtmpPlayers({
-      hub,
-      renditions,
-      clock,
-      logger,
-      sendVideoFirst: config.rtmp_send_video_first,
-      largeBuffers: config['rtmp.server_buffer_enabled'],
-    }),
+    players: rtmpPlayers,
     clock,
   });
   const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
@@ -280,6 +281,7 @@ async function build(
     streams: () => streams.counts,
     sessions: () => sessions.count,
     media: () => worker.totals(),
+    rtmpPlayers: () => rtmpPlayers.totals,
     children: () => readChildrenUsage(runningChildren()),
     isStoreWritable: () => transponders.isStoreWritable,
     monotonicUs: () => clock.monotonicUs(),

@@ -9,6 +9,12 @@ export interface MetricsSources {
   readonly streams: () => { readonly publishers: number; readonly players: number; readonly pending: number };
   readonly sessions: () => number;
   readonly media: () => Promise<{ readonly inbound: RtpFlow; readonly outbound: RtpFlow }>;
+  readonly rtmpPlayers: () => {
+    readonly viewers: number;
+    readonly bytes: number;
+    readonly droppedVideoMessages: number;
+    readonly endedTooSlow: number;
+  };
   readonly children: () => Promise<{
     readonly cpuSeconds: number;
     readonly byKind: ReadonlyMap<string, { readonly processes: number; readonly residentBytes: number }>;
@@ -58,6 +64,7 @@ export class Metrics {
     this.#definePushes();
     this.#defineClients();
     this.#defineMedia();
+    this.#defineRtmpPlayers();
     this.#defineProcess();
   }
 
@@ -153,6 +160,22 @@ export class Metrics {
       ({ keyframeRequests }) => keyframeRequests,
     );
     byDirection('transponder_rtp_lost_packets_total', 'Packets lost for good.', ({ lostPackets }) => lostPackets);
+  }
+
+  #defineRtmpPlayers(): void {
+    const { rtmpPlayers } = this.#sources;
+    this.#gauge('transponder_rtmp_viewers', 'RTMP players that play.', [], (gauge) => gauge.set(rtmpPlayers().viewers));
+    this.#counter('transponder_rtmp_sent_bytes_total', 'Media given to RTMP players.', () => rtmpPlayers().bytes);
+    this.#counter(
+      'transponder_rtmp_dropped_video_messages_total',
+      'Pictures that slow RTMP players did not get.',
+      () => rtmpPlayers().droppedVideoMessages,
+    );
+    this.#counter(
+      'transponder_rtmp_too_slow_total',
+      'RTMP players that were ended because they could not keep up.',
+      () => rtmpPlayers().endedTooSlow,
+    );
   }
 
   #defineProcess(): void {

@@ -20,6 +20,7 @@ function metricsOf(sources: Partial<MetricsSources> = {}) {
     streams: () => ({ publishers: 0, players: 0, pending: 0 }),
     sessions: () => 0,
     media: () => Promise.resolve({ inbound: NO_FLOW, outbound: NO_FLOW }),
+    rtmpPlayers: () => ({ viewers: 0, bytes: 0, droppedVideoMessages: 0, endedTooSlow: 0 }),
     children: () => Promise.resolve({ cpuSeconds: 0, byKind: new Map() }),
     isStoreWritable: () => true,
     monotonicUs: () => clock.monotonicUs(),
@@ -35,6 +36,17 @@ function metricsOf(sources: Partial<MetricsSources> = {}) {
 }
 
 describe('metrics', () => {
+  it('count RTMP players, what they were sent and what slow ones lost', async () => {
+    const totals = { viewers: 3, bytes: 1_000, droppedVideoMessages: 20, endedTooSlow: 1 };
+    const { value } = metricsOf({ rtmpPlayers: () => totals });
+    expect(await value('transponder_rtmp_viewers')).toBe(3);
+    expect(await value('transponder_rtmp_sent_bytes_total')).toBe(1_000);
+    expect(await value('transponder_rtmp_dropped_video_messages_total')).toBe(20);
+    expect(await value('transponder_rtmp_too_slow_total')).toBe(1);
+    totals.viewers = 0;
+    expect(await value('transponder_rtmp_viewers')).toBe(0);
+  });
+
   it('count transponders by state and show the figures of each, until it is gone', async () => {
     const active = {
       ...FIGURES,
