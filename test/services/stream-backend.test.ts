@@ -214,11 +214,12 @@ describe('the backend replaces', () => {
   });
 
   it.each([
-    { name: 7, record: 'true', rtmpUrl: {}, custom: 'x' },
-    { name: '', record: null, rtmpUrl: 'rtmp://h/\r\n', custom: [1] },
-    { name: 'a\u0000b', mediaSessionId: 'P9', status: 'FAILED', published: false, session: {} },
-    { name: 'x'.repeat(1025), rtmpUrl: 'x'.repeat(4097), closeMedia: 'x' },
-  ])('nothing by unknown fields or wrong types: %j', async (overwrite) => {
+    ['values of other types', { name: 7, record: 'true', rtmpUrl: {}, custom: 'x' }],
+    ['nothing and lists', { name: '', record: null, rtmpUrl: '', custom: [1] }],
+    ['control characters', { name: 'a\u0000b', rtmpUrl: 'rtmp://h/\r\n' }],
+    ['fields that are not to be replaced', { mediaSessionId: 'P9', status: 'FAILED', published: false, session: {} }],
+    ['endless texts', { name: 'x'.repeat(1025), rtmpUrl: 'x'.repeat(4097) }],
+  ])('nothing by %s', async (_, overwrite) => {
     const fixture = streamFixture();
     const client = await fixture.client();
     fixture.backend.answer = () => ({ allowed: true, overwrite });
@@ -227,6 +228,8 @@ describe('the backend replaces', () => {
     expect(fixture.names.holderOf('test')).toBe('P1');
     expect(fixture.streams.find()).toMatchObject([{ mediaSessionId: 'P1', record: false, status: 'PENDING' }]);
     expect(fixture.backend.told.at(-1)!.body).toMatchObject({ name: 'test', custom });
+    fixture.publications[0]!.options.onLive({});
+    expect(client.statuses).toEqual(['P1 PUBLISHING']);
   });
 });
 
