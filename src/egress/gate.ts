@@ -8,7 +8,7 @@ import type { DestinationCaller } from './address-policy.ts';
  * never on a command line, the bytes the destination took are counted, and its status messages become exit reasons.
  */
 export interface RtmpPushGate {
-  /** Makes a place for one child. Nothing is dialled before the child connects. */
+  /** Makes a place for one child, and dials its destination at once. */
   admit(options: GateOptions): GateSession;
   close(): Promise<void>;
 }

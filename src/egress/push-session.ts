@@ -47,7 +47,7 @@ interface Destination {
   readonly client: PublishClient;
 }
 
-/** One child and its destination: dials when the child has come, copies its messages, ends both together. */
+/** One child and its destination: dials when it is made, without waiting for the child, copies its messages, ends both together. */
 export class PushSession implements GateSession {
   readonly childUrl: string;
   readonly childApp: string;
@@ -79,6 +79,14 @@ export class PushSession implements GateSession {
     this.#options = options;
     this.#context = context;
     this.#mask = secretMasker(options.target);
+    const { connectTimeoutMs } = options;
+    this.#cancelTimeout = context.clock.after(connectTimeoutMs, () =>
+      this.#end({
+        exitClass: 'dest_timeout',
+        detail: `the destination did not accept the stream within ${connectTimeoutMs} ms`,
+      }),
+    );
+    void this.#dial();
   }
 
   get logger(): Logger {
@@ -89,14 +97,7 @@ export class PushSession implements GateSession {
   attach(socket: Socket, link: ChildLink): boolean {
     if (this.#child || this.#ending) return false;
     this.#child = { socket, link };
-    const { connectTimeoutMs } = this.#options;
-    this.#cancelTimeout = this.#context.clock.after(connectTimeoutMs, () =>
-      this.#end({
-        exitClass: 'dest_timeout',
-        detail: `the destination did not accept the stream within ${connectTimeoutMs} ms`,
-      }),
-    );
-    void this.#dial();
+    if (this.#isPublishing) link.startPublishing();
     return true;
   }
 

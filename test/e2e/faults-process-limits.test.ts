@@ -41,7 +41,7 @@ describe('a process that takes more of the machine than it may, while nine other
   it('of its memory: is ended with that reason, and started again', async () => {
     const id = await startFault('hungry');
     const { atMs } = await rig.reached(id, 'BACKOFF', LIMITED_MS);
-    expect(rig.endedRuns(id)).toEqual([
+    expect(rig.endedRuns(id)).toMatchObject([
       {
         exitClass: 'limit_memory',
         exitDetail: expect.stringContaining('more than 150000000 bytes of memory for 10 s'),
@@ -53,7 +53,7 @@ describe('a process that takes more of the machine than it may, while nine other
   it('of a core: is ended with that reason, and started again; and no push is begun while the server is busy with it', async () => {
     const id = await startFault('busy');
     const { atMs } = await rig.reached(id, 'BACKOFF', LIMITED_MS);
-    expect(rig.endedRuns(id)).toEqual([
+    expect(rig.endedRuns(id)).toMatchObject([
       { exitClass: 'limit_cpu', exitDetail: expect.stringContaining(`more than ${CPU_LIMIT_PERCENT} % CPU for 10 s`) },
     ]);
     await rig.reached(id, 'ACTIVE', BACK_MS, atMs);

@@ -34,10 +34,10 @@ const media = (kind: 'audio' | 'video', hex: string, timestampMs = 0): OutgoingM
   streamId: 1,
 });
 
-type More = Partial<GateOptions> & { gate?: Partial<RtmpPushGateOptions>; fullUrl?: boolean };
+type More = Partial<GateOptions> & { gate?: Partial<RtmpPushGateOptions>; fullUrl?: boolean; comesLate?: boolean };
 
 /** A gate, one admitted session and a child that publishes as ffmpeg does. */
-async function start(rtmpUrl: string, { gate: gateOptions, fullUrl = false, ...more }: More = {}) {
+async function start(rtmpUrl: string, { gate: gateOptions, fullUrl = false, comesLate = false, ...more }: More = {}) {
   const gate = await createRtmpPushGate({
     logger: silentLogger,
     clock: systemClock,
@@ -65,6 +65,7 @@ async function start(rtmpUrl: string, { gate: gateOptions, fullUrl = false, ...m
       await once(emitter, 'event');
     }
   };
+  if (comesLate) await until(() => events.find(({ type }) => type === 'publishing'));
   const { hostname, port } = new URL(session.childUrl);
   const socket = connect(Number(port), hostname);
   cleanups.push(() => socket.destroy());
@@ -240,9 +241,33 @@ describe('the push gate', () => {
       expect(end.exitClass).toBe(exitClass);
       expect(end.detail).toContain(code);
       expect(push.isChildPublishing()).toBe(false);
-      await vi.waitFor(() => expect(push.refusals).toEqual([end.detail]));
     });
   }
+
+  it('tells a child that is there already why it is cut off', async () => {
+    let refuse = (): void => {};
+    const server = await destination((command, peer) => {
+      if (command.name !== 'publish') return false;
+      refuse = () => peer.status('error', 'NetStream.Publish.BadName', 'taken');
+      return true;
+    });
+    const push = await start(server.url);
+    // More than a handshake: the answer to its connect.
+    await vi.waitFor(() => expect(push.socket.bytesRead).toBeGreaterThan(3200));
+    await vi.waitFor(() => expect(server.peers[0]?.messages.at(-1)).toMatchObject({ name: 'publish' }));
+    refuse();
+    const { detail } = await push.ended();
+    await vi.waitFor(() => expect(push.refusals).toEqual([detail]));
+  });
+
+  it('dials at once, and lets a child that comes after the acceptance publish at once', async () => {
+    const server = await destination();
+    const push = await start(server.url, { comesLate: true });
+    await push.childPublishing();
+    push.send(media('video', KEYFRAME.toString('hex')));
+    await vi.waitFor(() => expect(push.session.counters().mediaStarted).toBe(true));
+    expect(server.peers).toHaveLength(1);
+  });
 
   it('does not mind an _error to releaseStream and FCPublish', async () => {
     const server = await destination((command, peer) => {

@@ -20,6 +20,8 @@ export interface PushStep {
 }
 
 export interface EndedRun {
+  /** Null where no process was started for it. */
+  readonly pid: number | null;
   readonly exitClass: string;
   readonly exitDetail: string;
 }
@@ -46,7 +48,7 @@ export interface FaultRig {
   steps(id: string): readonly PushStep[];
   /** Its runs that have ended, oldest first. */
   endedRuns(id: string): readonly EndedRun[];
-  state(id: string): { readonly state: string; readonly reason: string | null };
+  state(id: string): { readonly state: string; readonly reason: string | null; readonly restarts: number };
   /** The first step into that state at or after `sinceMs` of the wall clock. */
   reached(id: string, state: string, timeoutMs: number, sinceMs?: number): Promise<PushStep>;
   bystanders(): Promise<BystanderReport>;
@@ -84,7 +86,7 @@ async function build(
     'SELECT at AS atMs, to_state AS toState FROM event WHERE transponder_id = ? ORDER BY seq',
   );
   const runsOf = database.prepare<[string], EndedRun>(
-    `SELECT exit_class AS exitClass, exit_detail AS exitDetail FROM run
+    `SELECT pid, exit_class AS exitClass, exit_detail AS exitDetail FROM run
      WHERE transponder_id = ? AND ended_at IS NOT NULL ORDER BY run_id`,
   );
   const rowOf = database.prepare<[string], { state: string; reason: string | null; restarts: number }>(

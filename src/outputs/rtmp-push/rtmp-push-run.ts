@@ -62,8 +62,8 @@ const REPORT_PERIOD_MS = 500;
 const IDLE_SOURCE_US = 1_000_000;
 
 /**
- * One run of a push: a reader of the rendition, one ffmpeg that muxes, and one session of the egress gate. Begins with the
- * first unit, because only then it is known which tracks there really are. Everything it started is gone when it says `ended`.
+ * One run of a push: a reader of the rendition, one ffmpeg that muxes, and one session of the egress gate. The child
+ * begins with the first unit, because only then it is known which tracks there really are. Everything it started is gone when it says `ended`.
  */
 export class RtmpPushRun implements PushRun {
   readonly #services: RtmpPushServices;
@@ -134,8 +134,8 @@ export class RtmpPushRun implements PushRun {
 
   #start(): void {
     if (this.#end) return;
-    const { bounds, hub, renditions, clock, preserveAspectRatio } = this.#services;
-    const { streamName, params, id } = this.#options;
+    const { hub, renditions, preserveAspectRatio } = this.#services;
+    const { streamName, params } = this.#options;
     const stream = hub.find(streamName);
     if (!stream) {
       void this.#finish({ exitClass: 'source_gone', detail: 'the source stream is gone' });
@@ -150,12 +150,19 @@ export class RtmpPushRun implements PushRun {
       audio: 'aac',
       ...(plan?.mode === 'transcode' ? plan.need : {}),
     });
+    // A destination that has failed is asked before a process is started for it. The first time both go on at once.
+    if (this.#options.attempt > 0) this.#gate = this.#dial();
+    else this.#read(stream);
+  }
+
+  #read(stream: LiveStream): void {
+    const { bounds, clock } = this.#services;
     this.#cancelTimer = clock.after(
       FIRST_UNIT_TIMEOUT_MS,
       () => void this.#finish({ exitClass: 'start_timeout', detail: 'the source stream gave no picture and no sound' }),
     );
-    this.#reader = this.#lease.source.addReader({
-      label: `push ${id}`,
+    this.#reader = this.#lease!.source.addReader({
+      label: `push ${this.#options.id}`,
       fromCachedGop: true,
       maxQueueBytes: bounds.maxQueueBytes,
       maxQueueUs: bounds.maxQueueMs * 1000,
@@ -163,7 +170,7 @@ export class RtmpPushRun implements PushRun {
       // A rendition also ends when its transcoder has given up; that is no end of the stream.
       onEnd: (reason) => void this.#finish({ exitClass: stream.hasEnded ? 'source_gone' : 'crash', detail: reason }),
     });
-    if (video && !this.#hasVideo) this.#pictureWatch = this.#watchForPicture(stream);
+    if (stream.tracks.video && !this.#hasVideo) this.#pictureWatch = this.#watchForPicture(stream);
   }
 
   /** A rendition without video does not tell of any, so this reads the stream itself, up to its next keyframe. */
@@ -232,13 +239,12 @@ export class RtmpPushRun implements PushRun {
     this.#reader?.resume();
   }
 
-  #spawn(): ChildFeed | undefined {
-    const { bounds, gate, ffmpegPath, clock, localAddress } = this.#services;
-    const { target, params, nonce, caller, onEvent } = this.#options;
-    const flashVersion = params.rtmpFlashVersion || DEFAULT_FLASH_VERSION;
-    this.#gate = gate.admit({
+  #dial(): GateSession {
+    const { bounds, gate, localAddress } = this.#services;
+    const { target, params, caller } = this.#options;
+    return gate.admit({
       target,
-      flashVersion,
+      flashVersion: params.rtmpFlashVersion || DEFAULT_FLASH_VERSION,
       localAddress,
       caller,
       sendMetadata: params.sendMetadata,
@@ -247,12 +253,18 @@ export class RtmpPushRun implements PushRun {
       maxBacklogBytes: bounds.maxBacklogBytes,
       onEvent: (event) => this.#gateEvent(event),
     });
+  }
+
+  #spawn(): ChildFeed | undefined {
+    const { bounds, ffmpegPath, clock } = this.#services;
+    const { params, nonce, onEvent } = this.#options;
+    this.#gate ??= this.#dial();
     const tracks = this.#lease!.source.tracks;
     const args = rtmpPushArguments({
       url: this.#gate.childUrl,
       app: this.#gate.childApp,
       playPath: this.#gate.childPlayPath,
-      flashVersion,
+      flashVersion: params.rtmpFlashVersion || DEFAULT_FLASH_VERSION,
       hasVideo: this.#hasVideo,
       hasAudio: true,
     });
@@ -298,6 +310,7 @@ export class RtmpPushRun implements PushRun {
         this.#isPublishing = true;
         this.#place?.leave();
         this.#options.onEvent({ type: 'publishing' });
+        if (!this.#reader && !this.#end) this.#read(this.#stream!);
         break;
       case 'status':
         this.#logger.info({ code: event.code, level: event.level }, `the destination says: ${event.description}`);
