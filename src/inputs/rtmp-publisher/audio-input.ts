@@ -5,7 +5,7 @@ import { AAC_FRAME_SAMPLES } from '../../protocol/aac/silence.ts';
 import { parseFlvAudio } from '../../protocol/flv/audio-tag.ts';
 import { mp3DurationUs } from '../../protocol/mp3/duration.ts';
 import { opusDurationUs } from '../../protocol/opus/duration.ts';
-import { speexDurationUs } from '../../protocol/speex/duration.ts';
+import { SPEEX_FRAME_US, speexFrames } from '../../protocol/speex/frames.ts';
 import type { FlvAudioTranscode, FlvAudioTranscoders } from '../../transcode/flv-audio.ts';
 import type { PublisherTimeline } from './publisher-timeline.ts';
 
@@ -108,7 +108,7 @@ export class AudioInput {
         this.#transcode(TAG_HEAD.mp3, sound(audio.frames, mp3DurationUs(audio.frames)));
         return;
       case 'speex':
-        this.#transcode(TAG_HEAD.speex, sound(audio.frames, speexDurationUs(audio.frames)));
+        for (const frame of speexFrames(audio.frames)) this.#transcode(TAG_HEAD.speex, sound(frame, SPEEX_FRAME_US));
         return;
       case 'other':
         this.#noteUnsupported(audio.codec);
