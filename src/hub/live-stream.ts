@@ -87,6 +87,12 @@ export class LiveStream implements UnitSource {
     return tracks.audio !== undefined && source.isSilent !== true;
   }
 
+  /** Time of the newest sound that is kept; minus infinity where there is none. */
+  get newestAudioUs(): number {
+    const newest = this.#broadcast.cache.units.findLast(({ kind }) => kind === 'audio');
+    return newest?.ptsUs ?? Number.NEGATIVE_INFINITY;
+  }
+
   get hasEnded(): boolean {
     return this.#broadcast.hasEnded;
   }

@@ -13,6 +13,9 @@ import type { MediaEvent, MediaWorker } from '../webrtc/media-worker.ts';
 /** The cached GOP and what comes while it is given. */
 const QUEUE_BYTES = 32 * 1024 * 1024;
 
+/** So far sound may be behind the stream when it comes out of a transcoder that keeps up. */
+const TRANSCODER_DELAY_US = 80_000;
+
 export interface WebrtcRenditionsOptions {
   readonly hub: Hub;
   readonly renditions: Renditions;
@@ -164,6 +167,7 @@ class UnitBridge implements Shareable {
     });
   }
 
+  /** A transcoder begins with the cached GOP. Given in one burst, it would be kept by players as a delay. */
   #readSound(track: AudioTrack): ReadRendition {
     const { stream, renditions } = this.#options;
     const lease =
@@ -171,7 +175,11 @@ class UnitBridge implements Shareable {
         ? renditions.renditionOf(stream, { video: 'none', audio: 'opus' })
         : { source: stream, release: () => {} };
     const options = { label: 'sound for WebRTC players', fromCachedGop: false, video: 'none' } as const;
-    return this.#read(lease, options, (unit) => this.#take(unit));
+    let beginUs: number | undefined;
+    return this.#read(lease, options, (unit) => {
+      beginUs ??= stream.newestAudioUs - TRANSCODER_DELAY_US;
+      if (unit.ptsUs >= beginUs) this.#take(unit);
+    });
   }
 
   #read(

@@ -243,6 +243,17 @@ describe('a stream that did not come by WebRTC', () => {
     expect(units.some(({ data }) => data === REORDERING_SPS)).toBe(false);
   });
 
+  it('begins with the sound of now, though its transcoder begins with that of the cached pictures', async () => {
+    const { playable, worker, stream } = setUp({ isForeign: true, tracks: { audio: AAC.audio } });
+    for (let ms = 0; ms < 1000; ms += 20) stream.writeUnit(audioUnit(ms, 3, 'aac'));
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    await Promise.resolve();
+    stream.writeUnit(audioUnit(1000, 3, 'aac'));
+    const [first, ...more] = worker.unitStreams.get(streamId)!.map(({ ptsUs }) => ptsUs / 1000);
+    expect(first).toBeGreaterThanOrEqual(900);
+    expect(more.at(-1)).toBe(1000);
+  });
+
   it('gives picture and sound of one moment together, whichever of them its transcoder delays', async () => {
     const { playable, worker, stream } = setUp({ isForeign: true });
     const { streamId } = playable.lease(SOURCE, NO_WISH)!;
