@@ -6,6 +6,7 @@ const KINDS = [
   ['rtmp-push', '-rtmp_app'],
   ['video-transcode', 'libx264'],
   ['audio-transcode', 'aac'],
+  ['audio-transcode', 'libopus'],
 ] as const;
 
 export interface AppChild {

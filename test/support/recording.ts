@@ -51,6 +51,17 @@ export async function packetsOf(path: string): Promise<readonly ProbedPacket[]> 
   }));
 }
 
+/** When each picture of a file is shown and decoded, in the order of decoding. */
+export async function videoTimes(path: string): Promise<readonly { readonly ptsMs: number; readonly dtsMs: number }[]> {
+  const { packets } = JSON.parse(
+    await ffprobe('-select_streams', 'v:0', '-show_entries', 'packet=pts_time,dts_time', path),
+  ) as { packets: { pts_time: string; dts_time: string }[] };
+  return packets.map(({ pts_time, dts_time }) => ({
+    ptsMs: Math.round(Number(pts_time) * 1000),
+    dtsMs: Math.round(Number(dts_time) * 1000),
+  }));
+}
+
 /** The size of every decoded picture, in order, without repetitions. */
 export async function pictureSizes(path: string): Promise<readonly string[]> {
   const { frames } = JSON.parse(
