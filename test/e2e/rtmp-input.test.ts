@@ -5,13 +5,14 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/domain/clock.ts';
 import type { AudioTrack, MediaUnit } from '../../src/domain/media.ts';
 import { buildAacLcConfig } from '../../src/protocol/aac/audio-specific-config.ts';
+import { silentAac } from '../../src/protocol/aac/silence.ts';
 import { MatroskaWriter } from '../../src/protocol/matroska/writer.ts';
 import { MESSAGE_TYPE, type RawMessage } from '../../src/protocol/rtmp/raw-message.ts';
 import { createFfmpegTranscoders } from '../../src/transcode/ffmpeg-transcoders.ts';
 import { PublicationRig } from '../inputs/rtmp-publisher/publication-rig.ts';
 import { recordRtmpMessages } from '../support/flv-recording.ts';
 import { beepTimes, flashTimes } from '../support/recording.ts';
-import { beeps, feedLive, host, pidWithNonce, probeFrames } from './ffmpeg-support.ts';
+import { beeps, feedLive, ffmpeg, host, pidWithNonce, probeFrames } from './ffmpeg-support.ts';
 
 const MAX_SKEW_SECONDS = 0.025;
 const START_US = 1_000_000;
@@ -119,6 +120,18 @@ describe('sound of a real encoder', () => {
     } finally {
       rig.publication.close('over');
     }
+  });
+
+  it.each([1, 2, 6])('AAC with %i channels has silence that decoders take for what it is', async (channels) => {
+    const track: AudioTrack = { codec: 'aac', sampleRateHz: 48_000, channels };
+    const times = Array.from({ length: 50 }, (_, index) => START_US + Math.round((index * 1024e6) / 48_000));
+    const units = times.map((ptsUs): MediaUnit => {
+      return { kind: 'audio', codec: 'aac', ptsUs, durationUs: 21_333, data: silentAac(channels) };
+    });
+    const path = await writeMatroska(`silence-${channels}`, units, track);
+    const samples = await ffmpeg(['-xerror', '-i', path, '-map', '0:a', '-f', 's16le', 'pipe:1']);
+    expect(samples.length).toBeGreaterThanOrEqual(49 * 1024 * channels * 2);
+    expect(samples.every((byte) => byte === 0)).toBe(true);
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import type { Logger } from '../../domain/logger.ts';
 import type { AudioTrack, AudioUnit } from '../../domain/media.ts';
 import { isAacLcAnnounceable, parseAudioSpecificConfig } from '../../protocol/aac/audio-specific-config.ts';
-import { AAC_FRAME_SAMPLES } from '../../protocol/aac/silence.ts';
+import { AAC_FRAME_SAMPLES, silentAacOf } from '../../protocol/aac/silence.ts';
 import { parseFlvAudio } from '../../protocol/flv/audio-tag.ts';
 import { mp3DurationUs } from '../../protocol/mp3/duration.ts';
 import { opusDurationUs } from '../../protocol/opus/duration.ts';
@@ -182,7 +182,8 @@ export class AudioInput {
 /** Throws AAC_CONFIG_TRUNCATED and AAC_CONFIG_RESERVED. */
 function aacFormat(audioSpecificConfig: Buffer): AacFormat {
   const { objectType, sampleRateHz, channels } = parseAudioSpecificConfig(audioSpecificConfig);
-  const isPlain = LC_OBJECT_TYPES.has(objectType) && isAacLcAnnounceable(sampleRateHz, channels);
+  const isAnnounceable = isAacLcAnnounceable(sampleRateHz, channels) && silentAacOf(channels) !== undefined;
+  const isPlain = LC_OBJECT_TYPES.has(objectType) && isAnnounceable;
   return {
     frameUs: (AAC_FRAME_SAMPLES * 1_000_000) / sampleRateHz,
     track: isPlain ? { codec: 'aac', sampleRateHz, channels } : undefined,

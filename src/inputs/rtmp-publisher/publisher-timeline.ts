@@ -1,4 +1,4 @@
-export type TrackKind = 'video' | 'audio';
+type TrackKind = 'video' | 'audio';
 
 /** A step back this far is no rounding: RTMP timestamps are decoding times, which do not go back. */
 const MAX_BACK_MS = 200;

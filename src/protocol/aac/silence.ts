@@ -5,7 +5,14 @@ export const AAC_FRAME_SAMPLES = 1024;
 export const SILENT_AAC_MONO = Buffer.from('01182007', 'hex');
 export const SILENT_AAC_STEREO = Buffer.from('211004608c1c', 'hex');
 
-/** One frame of silence for so many channels; more than one is stereo. */
+const SILENT_AAC_5_1 = Buffer.from('011820010880230460231004608c0c230000e0', 'hex');
+
+/** One frame of silence for a layout of so many channels; undefined where none is known. */
+export function silentAacOf(channels: number): Buffer | undefined {
+  return { 1: SILENT_AAC_MONO, 2: SILENT_AAC_STEREO, 6: SILENT_AAC_5_1 }[channels];
+}
+
+/** As `silentAacOf`; of a layout without one it is that of stereo. */
 export function silentAac(channels: number): Buffer {
-  return channels === 1 ? SILENT_AAC_MONO : SILENT_AAC_STEREO;
+  return silentAacOf(channels) ?? SILENT_AAC_STEREO;
 }

@@ -362,7 +362,7 @@ describe('sound of an RTMP encoder that only a transcoder knows', () => {
     rig.audio(26, speex);
     expect(legacyAudio.opened).toHaveLength(2);
     expect(legacyAudio.closed).toBe(1);
-    // AAC Main has no words in the hub.
+    // AAC Main, of which the hub knows nothing.
     rig.audio(46, Buffer.from('af000990', 'hex'));
     rig.audio(46, aacFrame());
     expect(legacyAudio.opened[2]!.header).toEqual(Buffer.from('af000990', 'hex'));
