@@ -124,6 +124,7 @@ describe('decodeClientMessage', () => {
     expect(decode('pushLogs', { logs })).toEqual({
       name: 'pushLogs',
       text: String.raw`{"logs":"push to rtmp://*** failed\r\na=ice-pwd:***\r\na=mid:0 rtmp://***"}`,
+      report: { logs },
     });
   });
 });
