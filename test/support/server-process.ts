@@ -8,6 +8,8 @@ export interface ServerProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** For its files; made and removed where absent. */
   readonly directory?: string;
+  /** After which it is stopped whatever happens. Default 60 s. */
+  readonly maxLifeMs?: number;
   /** Other than `node src/main.ts`; the flags are put behind it. */
   readonly command?: readonly [string, ...string[]];
 }
@@ -78,7 +80,7 @@ export async function failToStart(options: ServerProcessOptions = {}): Promise<E
 }
 
 /** In a process group of its own, so that what is left of it can be seen, and killed. */
-function spawn(directory: string, { settings, env, command = MAIN }: ServerProcessOptions) {
+function spawn(directory: string, { settings, env, command = MAIN, maxLifeMs = 60_000 }: ServerProcessOptions) {
   const all = {
     'ws.port': '0',
     'wss.port': '0',
@@ -92,7 +94,7 @@ function spawn(directory: string, { settings, env, command = MAIN }: ServerProce
   };
   const flags = Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
   const [program, ...args] = command;
-  return execa(program, [...args, ...flags], { env, detached: true, reject: false, timeout: 60_000 });
+  return execa(program, [...args, ...flags], { env, detached: true, reject: false, timeout: maxLifeMs });
 }
 
 async function readyLine(run: ReturnType<typeof spawn>): Promise<{ ports: Record<string, number> }> {

@@ -4,6 +4,7 @@ import { plainAddress } from '../../domain/client-address.ts';
 import type { CancelTimer, Clock } from '../../domain/clock.ts';
 import { ProtocolError } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
+import { type ChunkReaderLimits, DEFAULT_CHUNK_READER_LIMITS } from '../../protocol/rtmp/chunk-reader.ts';
 import { RtmpLink } from '../../protocol/rtmp/link.ts';
 import { USER_CONTROL } from '../../protocol/rtmp/messages.ts';
 import { type Activity, ClientCommands, type CommandServices } from './client-commands.ts';
@@ -23,6 +24,8 @@ export interface ConnectionOptions {
 
 /** For what was sent last to go out, and the client to close. */
 const END_TIMEOUT_MS = 2000;
+/** Who has not been let in may not fill the memory: an encoder's first frames fit, and many such clients do no harm. */
+const IDLE_LIMITS = { maxMediaBytes: 1 << 20, maxUnfinishedBytes: 2 << 20 };
 const UINT32 = 0x100000000;
 
 /**
@@ -33,6 +36,10 @@ export class RtmpConnection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #logger: Logger;
+  readonly #limits: { -readonly [Limit in keyof ChunkReaderLimits]: number } = {
+    ...DEFAULT_CHUNK_READER_LIMITS,
+    ...IDLE_LIMITS,
+  };
   readonly #link: RtmpLink;
   readonly #viewer: SocketViewer;
   readonly #commands: ClientCommands;
@@ -53,7 +60,12 @@ export class RtmpConnection {
     this.#socket = socket;
     this.#options = options;
     this.#logger = options.logger.child({ client: `${client.address}:${client.port}` });
-    this.#link = new RtmpLink({ role: 'server', randomBytes, send: (bytes) => this.#viewer.answer(bytes) });
+    this.#link = new RtmpLink({
+      role: 'server',
+      randomBytes,
+      limits: this.#limits,
+      send: (bytes) => this.#viewer.answer(bytes),
+    });
     this.#viewer = new SocketViewer({
       socket,
       acknowledgedBytes: () => this.#link.peerAcknowledgedBytes,
@@ -125,6 +137,7 @@ export class RtmpConnection {
   #activityChanged(activity: Activity): void {
     this.#activity = activity;
     this.#stopPinging();
+    Object.assign(this.#limits, activity === 'publishing' ? DEFAULT_CHUNK_READER_LIMITS : IDLE_LIMITS);
     if (activity === 'idle') {
       if (!this.#isAsking && this.#closeReason === undefined) this.#setup.run();
     } else {
