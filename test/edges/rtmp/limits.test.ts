@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import type { BackendAnswer } from '../../../src/services/backend.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { connectObject, RtmpTestClient } from '../../support/rtmp-client.ts';
+import { startRtmpHarness } from './harness.ts';
+
+const ALLOWED: BackendAnswer = { allowed: true };
+const SETUP_MS = 10_000;
+const PING_MS = 30_000;
+
+describe('while the backend is asked', () => {
+  it('what a client says waits and is then handled in its order', async () => {
+    const verdicts: ((answer: BackendAnswer) => void)[] = [];
+    await using rtmp = await startRtmpHarness({ answer: () => new Promise((resolve) => verdicts.push(resolve)) });
+    await using client = await RtmpTestClient.open(rtmp.port);
+    client.say('connect', [connectObject(rtmp.port, 'live')], 0, 1);
+    client.say('createStream', [null], 0, 2);
+    client.say('publish', [null, 'a', 'live'], 1, 3);
+    client.say('getStreamLength', [null, 'a'], 0, 4);
+    await expect.poll(() => verdicts.length).toBe(1);
+    expect(client.commands).toEqual([]);
+    verdicts[0]!(ALLOWED);
+    await expect.poll(() => verdicts.length).toBe(2);
+    expect(client.commands.map(({ transactionId }) => transactionId)).toEqual([1, 2]);
+    verdicts[1]!(ALLOWED);
+    await client.command(({ transactionId }) => transactionId === 4, 'the last answer');
+    expect(client.commands.map(({ name }) => name)).toEqual(['_result', '_result', 'onStatus', '_result']);
+    expect(rtmp.questions.map(({ operation }) => operation)).toEqual(['connect', 'publishStream']);
+  });
+
+  it('the time of the client stands still', async () => {
+    const clock = new ManualClock();
+    const verdict = Promise.withResolvers<BackendAnswer>();
+    await using rtmp = await startRtmpHarness({ clock, answer: () => verdict.promise });
+    await using client = await RtmpTestClient.open(rtmp.port);
+    client.say('connect', [connectObject(rtmp.port, 'live')], 0, 1);
+    await expect.poll(() => rtmp.questions.length).toBe(1);
+    clock.advance(10 * SETUP_MS);
+    verdict.resolve(ALLOWED);
+    await client.command(({ name }) => name === '_result', 'the answer to connect');
+    clock.advance(SETUP_MS);
+    await client.closed;
+    expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([
+      { fields: { code: 'RTMP_SETUP_TIMEOUT', client: client.endpoint } },
+    ]);
+  });
+
+  it('a client may go: its session is closed as soon as it is there', async () => {
+    const verdict = Promise.withResolvers<BackendAnswer>();
+    await using rtmp = await startRtmpHarness({ answer: () => verdict.promise });
+    const client = await RtmpTestClient.open(rtmp.port);
+    client.say('connect', [connectObject(rtmp.port, 'live')], 0, 1);
+    await expect.poll(() => rtmp.questions.length).toBe(1);
+    client.socket.resetAndDestroy();
+    await client.closed;
+    verdict.resolve(ALLOWED);
+    await expect.poll(() => rtmp.connectionCount()).toBe(0);
+    await expect.poll(() => rtmp.sessions.count).toBe(0);
+    expect(rtmp.log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
+describe('the time of a client', () => {
+  it('is spent once, up to its stream, and given anew behind that', async () => {
+    const clock = new ManualClock();
+    await using rtmp = await startRtmpHarness({ clock });
+    await using client = await RtmpTestClient.connected(rtmp.port);
+    clock.advance(SETUP_MS - 1);
+    client.say('publish', [null, 'a', 'live'], 1);
+    await client.status('NetStream.Publish.Start');
+    clock.advance(100 * SETUP_MS);
+    client.say('deleteStream', [null, 1]);
+    await client.status('NetStream.Unpublish.Success');
+    await client.ask('getStreamLength', null);
+    clock.advance(SETUP_MS - 1);
+    await client.ask('getStreamLength', null);
+    expect(client.isClosed).toBe(false);
+    clock.advance(1);
+    await client.closed;
+  });
+
+  it('ends for a player that answers no ping, and for none that does or says anything else', async () => {
+    const clock = new ManualClock();
+    await using rtmp = await startRtmpHarness({ clock });
+    await using _publisher = await RtmpTestClient.publishing(rtmp.port, 'a');
+    rtmp.publications[0]!.options.onLive({});
+    await using talking = await RtmpTestClient.playing(rtmp.port, 'a');
+    const deaf = await RtmpTestClient.playing(rtmp.port, 'a');
+    deaf.socket.pause();
+    for (let pings = 0; pings < 2; pings++) {
+      clock.advance(PING_MS);
+      await talking.ask('getStreamLength', null);
+    }
+    await expect.poll(() => rtmp.connectionCount()).toBe(2);
+    expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([
+      { fields: { code: 'RTMP_SILENT', client: deaf.endpoint } },
+    ]);
+    expect(talking.isClosed).toBe(false);
+    await deaf.close();
+  });
+
+  it('leaves no timer behind', async () => {
+    const clock = new ManualClock();
+    const rtmp = await startRtmpHarness({ clock });
+    const publisher = await RtmpTestClient.publishing(rtmp.port, 'a');
+    rtmp.publications[0]!.options.onLive({});
+    const player = await RtmpTestClient.playing(rtmp.port, 'a');
+    await publisher.close();
+    await player.closed;
+    await expect.poll(() => rtmp.connectionCount()).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+    await rtmp.close();
+  });
+});
+
+describe('the number of connections', () => {
+  async function isTaken(port: number): Promise<boolean> {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+    const closed = once(socket, 'close').then(() => false);
+    socket.write(Buffer.alloc(1 + 1536, 3));
+    const answered = once(socket, 'data').then(
+      () => true,
+      () => false,
+    );
+    const isAnswered = await Promise.race([answered, closed]);
+    socket.destroy();
+    return isAnswered;
+  }
+
+  it('is limited for an address while they neither publish nor play', async () => {
+    await using rtmp = await startRtmpHarness({ maxIdleConnectionsPerAddress: 1 });
+    await using first = await RtmpTestClient.connected(rtmp.port);
+    expect(await isTaken(rtmp.port)).toBe(false);
+    first.say('publish', [null, 'a', 'live'], 1);
+    await first.status('NetStream.Publish.Start');
+    expect(await isTaken(rtmp.port)).toBe(true);
+    expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { address: '127.0.0.1' } }]);
+  });
+
+  it('is limited in total', async () => {
+    await using rtmp = await startRtmpHarness({ maxConnections: 1 });
+    const first = await RtmpTestClient.publishing(rtmp.port, 'a');
+    expect(await isTaken(rtmp.port)).toBe(false);
+    await first.close();
+    await expect.poll(() => rtmp.connectionCount()).toBe(0);
+    expect(await isTaken(rtmp.port)).toBe(true);
+  });
+});
