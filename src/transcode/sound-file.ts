@@ -1,6 +1,7 @@
 import { soundFileArguments } from '../../pipelines/sound-file.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Closable } from '../domain/life-cycle.ts';
+import type { AudioTrack } from '../domain/media.ts';
 import { parseFlvAudio } from '../protocol/flv/audio-tag.ts';
 import { FlvTagReader } from '../protocol/flv/tag-reader.ts';
 import { startChild, type Child } from '../supervisor/child-process.ts';
@@ -14,18 +15,21 @@ export interface SoundFileEncoderOptions {
   readonly bitrateBps: number;
 }
 
+/** In which the frames of a sound are encoded: that of the stream whose sound they take the place of. */
+type SoundFormat = Pick<AudioTrack, 'sampleRateHz' | 'channels'>;
+
 /** `close` ends what is still being encoded, and nothing is encoded after it; whoever waits gets CHILD_FAILED. */
 export interface SoundFileEncoder extends Closable {
   /**
-   * AAC-LC frames (1024 samples, 48 kHz stereo) of a WAV file in the media directory; remembered until the file changes.
+   * AAC-LC frames (1024 samples) of a WAV file in the media directory; remembered for each format until the file changes.
    * Throws AppError SOUND_FILE_NOT_FOUND, and CHILD_FAILED when it cannot be decoded.
    */
-  encodeSoundFile(name: string): Promise<readonly Buffer[]>;
+  encodeSoundFile(name: string, format: SoundFormat): Promise<readonly Buffer[]>;
 }
 
 const MAX_DURATION_SECONDS = 900;
 /** A quarter of an hour at 128 kbit/s is 14 MB. */
-const MAX_CACHED_FILES = 8;
+const MAX_CACHED_SOUNDS = 8;
 const MAX_TAG_BYTES = 64 << 10;
 const ENCODE_TIMEOUT_MS = 60_000;
 
@@ -34,24 +38,27 @@ export function createSoundFileEncoder(options: SoundFileEncoderOptions): SoundF
   let isClosed = false;
   const cache = new Map<string, { readonly version: string; readonly frames: Promise<readonly Buffer[]> }>();
 
-  const encodeOnce = (file: MediaFile): Promise<readonly Buffer[]> => {
-    const known = cache.get(file.path);
-    cache.delete(file.path);
+  const encodeOnce = (file: MediaFile, format: SoundFormat): Promise<readonly Buffer[]> => {
+    const key = `${format.sampleRateHz}/${format.channels} ${file.path}`;
+    const known = cache.get(key);
+    cache.delete(key);
     const entry =
-      known?.version === file.version ? known : { version: file.version, frames: encode(file, options, running) };
-    cache.set(file.path, entry);
-    if (cache.size > MAX_CACHED_FILES) cache.delete(cache.keys().next().value!);
+      known?.version === file.version
+        ? known
+        : { version: file.version, frames: encode(file, format, options, running) };
+    cache.set(key, entry);
+    if (cache.size > MAX_CACHED_SOUNDS) cache.delete(cache.keys().next().value!);
     entry.frames.catch(() => {
-      if (cache.get(file.path) === entry) cache.delete(file.path);
+      if (cache.get(key) === entry) cache.delete(key);
     });
     return entry.frames;
   };
 
   return {
-    encodeSoundFile: async (name) => {
+    encodeSoundFile: async (name, format) => {
       const file = await findSoundFile(options.mediaDirectory, name);
       if (isClosed) throw new AppError('CHILD_FAILED', 'the sound file was not encoded: the server is stopping');
-      return encodeOnce(file);
+      return encodeOnce(file, format);
     },
     async close() {
       isClosed = true;
@@ -62,12 +69,19 @@ export function createSoundFileEncoder(options: SoundFileEncoderOptions): SoundF
 
 async function encode(
   file: MediaFile,
+  { sampleRateHz, channels }: SoundFormat,
   { host, bitrateBps }: SoundFileEncoderOptions,
   running: Set<Child>,
 ): Promise<readonly Buffer[]> {
   const child = startChild({
     program: host.ffmpegPath,
-    args: soundFileArguments({ path: file.path, bitrateBps, maxDurationSeconds: MAX_DURATION_SECONDS }),
+    args: soundFileArguments({
+      path: file.path,
+      bitrateBps,
+      sampleRateHz,
+      channels,
+      maxDurationSeconds: MAX_DURATION_SECONDS,
+    }),
     name: 'sound-file',
     nonce: host.nonce,
     outputFds: [1],

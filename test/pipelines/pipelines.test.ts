@@ -99,9 +99,16 @@ describe('the video pipeline', () => {
 
 describe('the sound file pipeline', () => {
   it('reads one local file, whatever its name', () => {
-    const args = soundFileArguments({ path: '/media/-y http:x.wav', bitrateBps: 96_000, maxDurationSeconds: 900 });
+    const args = soundFileArguments({
+      path: '/media/-y http:x.wav',
+      bitrateBps: 96_000,
+      sampleRateHz: 44_100,
+      channels: 1,
+      maxDurationSeconds: 900,
+    });
     expect(valueOf(args, '-i')).toBe('file:/media/-y http:x.wav');
     expect(valueOf(args, '-protocol_whitelist')).toBe('file,pipe');
     expect(valueOf(args, '-t')).toBe('900');
+    expect([valueOf(args, '-ar'), valueOf(args, '-ac')]).toEqual(['44100', '1']);
   });
 });

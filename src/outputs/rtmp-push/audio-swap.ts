@@ -1,9 +1,16 @@
-import type { AudioUnit } from '../../domain/media.ts';
+import type { AudioTrack, AudioUnit } from '../../domain/media.ts';
 import type { AudioMode } from '../../domain/transponder.ts';
-import { SILENT_AAC_STEREO } from '../../protocol/aac/silence.ts';
+import { silentAac } from '../../protocol/aac/silence.ts';
 
-/** AAC-LC frames of a sound file, 48 kHz stereo like every rendition's. */
-export type LoadSound = (soundFile: string) => Promise<readonly Buffer[]>;
+/** AAC-LC frames of a sound file, of the rate and layout of `track`. */
+export type LoadSound = (soundFile: string, track: AudioTrack) => Promise<readonly Buffer[]>;
+
+export interface AudioSwapOptions {
+  /** AAC; that of an RTMP encoder has any rate and layout. */
+  readonly track: AudioTrack;
+  readonly loadSound: LoadSound;
+  readonly onLoadFailed: (error: unknown) => void;
+}
 
 interface Sound {
   readonly frames: readonly Buffer[];
@@ -16,24 +23,23 @@ interface Sound {
  * timestamps (design §1). A sound begins when its file has been encoded; until then, and after its end, the source is heard.
  */
 export class AudioSwap {
-  readonly #loadSound: LoadSound;
-  readonly #onLoadFailed: (error: unknown) => void;
+  readonly #options: AudioSwapOptions;
   #mode: AudioMode = { mode: 'source' };
   #sound: Sound | undefined;
 
-  constructor(loadSound: LoadSound, onLoadFailed: (error: unknown) => void) {
-    this.#loadSound = loadSound;
-    this.#onLoadFailed = onLoadFailed;
+  constructor(options: AudioSwapOptions) {
+    this.#options = options;
   }
 
   set(mode: AudioMode): void {
     this.#mode = mode;
     this.#sound = undefined;
     if (mode.mode !== 'sound') return;
-    this.#loadSound(mode.soundFile).then((frames) => {
+    const { track, loadSound, onLoadFailed } = this.#options;
+    loadSound(mode.soundFile, track).then((frames) => {
       // Another mode may have been set meanwhile.
       if (this.#mode === mode) this.#sound = { frames, loop: mode.loop, next: 0 };
-    }, this.#onLoadFailed);
+    }, onLoadFailed);
   }
 
   apply(unit: AudioUnit): AudioUnit {
@@ -41,7 +47,7 @@ export class AudioSwap {
       case 'source':
         return unit;
       case 'mute':
-        return { ...unit, data: SILENT_AAC_STEREO };
+        return { ...unit, data: silentAac(this.#options.track.channels) };
       case 'sound': {
         const data = this.#sound && nextFrame(this.#sound);
         return data ? { ...unit, data } : unit;

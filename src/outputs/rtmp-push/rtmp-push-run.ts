@@ -69,11 +69,12 @@ export class RtmpPushRun implements PushRun {
   readonly #services: RtmpPushServices;
   readonly #options: PushRunOptions;
   readonly #logger: Logger;
-  readonly #swap: AudioSwap;
   readonly #progress = new FfmpegProgressParser();
   #silentVideo: WeakSet<LiveStream>;
   #stream: LiveStream | undefined;
   #lease: RenditionLease | undefined;
+  #audio: AudioMode;
+  #swap: AudioSwap | undefined;
   #reader: Reader | undefined;
   #pictureWatch: Reader | undefined;
   #gate: GateSession | undefined;
@@ -111,10 +112,7 @@ export class RtmpPushRun implements PushRun {
     this.#options = options;
     const { id: transponderId, attempt, nonce } = options;
     this.#logger = services.logger.child({ transponderId, runId: nonce.slice(0, RUN_ID_CHARS), attempt });
-    this.#swap = new AudioSwap(services.loadSound, (error) =>
-      this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
-    );
-    this.#swap.set(options.audio);
+    this.#audio = options.audio;
     this.#usageLimit = services.usageLimits && new UsageLimit(services.usageLimits);
     // Events may not come before the caller has its run.
     setImmediate(() => {
@@ -125,7 +123,8 @@ export class RtmpPushRun implements PushRun {
   }
 
   setAudio(mode: AudioMode): void {
-    this.#swap.set(mode);
+    this.#audio = mode;
+    this.#swap?.set(mode);
   }
 
   stop(): Promise<void> {
@@ -150,9 +149,23 @@ export class RtmpPushRun implements PushRun {
       audio: 'aac',
       ...(plan?.mode === 'transcode' ? plan.need : {}),
     });
+    this.#swap = this.#createSwap();
     // A destination that has failed is asked before a process is started for it. The first time both go on at once.
     if (this.#options.attempt > 0) this.#gate = this.#dial();
     else this.#read(stream);
+  }
+
+  #createSwap(): AudioSwap | undefined {
+    const track = this.#lease!.source.tracks.audio;
+    if (!track) return undefined;
+    const swap = new AudioSwap({
+      track,
+      loadSound: this.#services.loadSound,
+      onLoadFailed: (error) =>
+        this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
+    });
+    swap.set(this.#audio);
+    return swap;
   }
 
   #read(stream: LiveStream): void {
@@ -223,7 +236,7 @@ export class RtmpPushRun implements PushRun {
 
   #write(unit: MediaUnit): boolean {
     if (unit.kind === 'video') this.#framesOut++;
-    this.#feed!.write(unit.kind === 'audio' ? this.#swap.apply(unit) : unit);
+    this.#feed!.write(unit.kind === 'audio' && this.#swap ? this.#swap.apply(unit) : unit);
     this.#isHeld = this.#mustHold();
     return !this.#isHeld;
   }

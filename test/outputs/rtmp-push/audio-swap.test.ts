@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import type { AudioUnit } from '../../../src/domain/media.ts';
-import { AudioSwap } from '../../../src/outputs/rtmp-push/audio-swap.ts';
-import { SILENT_AAC_STEREO } from '../../../src/protocol/aac/silence.ts';
+import type { AudioTrack, AudioUnit } from '../../../src/domain/media.ts';
+import { AudioSwap, type LoadSound } from '../../../src/outputs/rtmp-push/audio-swap.ts';
+import { silentAac } from '../../../src/protocol/aac/silence.ts';
 
+const STEREO: AudioTrack = { codec: 'aac', sampleRateHz: 48_000, channels: 2 };
 const voice = Buffer.from('voice');
 const unit = (ptsUs: number): AudioUnit => ({ kind: 'audio', codec: 'aac', ptsUs, durationUs: 21_333, data: voice });
 const sound = [Buffer.from('one'), Buffer.from('two')];
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-function swap(load = async (): Promise<readonly Buffer[]> => sound) {
+function swap(loadSound: LoadSound = async () => sound, track = STEREO) {
   const failures: unknown[] = [];
-  return { swap: new AudioSwap(load, (error) => failures.push(error)), failures };
+  return { swap: new AudioSwap({ track, loadSound, onLoadFailed: (error) => failures.push(error) }), failures };
 }
 
 const heard = (swapped: AudioSwap, count: number) =>
@@ -21,9 +22,23 @@ describe('the audio of a push', () => {
     const { swap: audio } = swap();
     expect(audio.apply(unit(1))).toEqual(unit(1));
     audio.set({ mode: 'mute' });
-    expect(audio.apply(unit(2))).toEqual({ ...unit(2), data: SILENT_AAC_STEREO });
+    expect(audio.apply(unit(2))).toEqual({ ...unit(2), data: silentAac(2) });
     audio.set({ mode: 'source' });
     expect(audio.apply(unit(3))).toEqual(unit(3));
+  });
+
+  it.each([1, 2, 6])('is silence and sound of the source’s own format: %i channels', async (channels) => {
+    const track = { ...STEREO, sampleRateHz: 44_100, channels };
+    const asked: [string, AudioTrack][] = [];
+    const load: LoadSound = async (...arguments_) => {
+      asked.push(arguments_);
+      return sound;
+    };
+    const { swap: audio } = swap(load, track);
+    audio.set({ mode: 'mute' });
+    expect(audio.apply(unit(1)).data).toEqual(silentAac(channels));
+    audio.set({ mode: 'sound', soundFile: 'a.wav', loop: true });
+    expect(asked).toEqual([['a.wav', track]]);
   });
 
   it('is a sound file once, then the source again', async () => {
