@@ -30,6 +30,9 @@ import { createRtmpPushFactory } from './outputs/rtmp-push/rtmp-push.ts';
 import type { UsageLimits } from './outputs/rtmp-push/usage-limit.ts';
 import { Snapshots } from './outputs/snapshots.ts';
 import { WebrtcRenditions } from './outputs/webrtc-rendition.ts';
+import { BUILT_IN_APPLICATIONS, readApplications } from './services/hooks/applications.ts';
+import { readNodeId } from './services/hooks/node-id.ts';
+import { RestHooks } from './services/hooks/rest-hooks.ts';
 import { RtmpStreams } from './services/rtmp-streams.ts';
 import { Sessions } from './services/sessions.ts';
 import { StreamKeepAlive } from './services/stream-keep-alive.ts';
@@ -108,6 +111,10 @@ async function build(
     config.ssl_cert_file === ''
       ? await selfSignedCertificate(dataDirectory)
       : await readCertificate(config.ssl_cert_file, config.ssl_key_file);
+  const applications =
+    config.applications_file === ''
+      ? BUILT_IN_APPLICATIONS
+      : await readApplications(resolve(config.applications_file), config.rest_hook_send_hash);
   const ffmpegPath = await resolveFfmpeg(config.ffmpeg_path || undefined, process.env);
   const ffmpegVersion = await checkFfmpeg(ffmpegPath);
 
@@ -176,7 +183,7 @@ async function build(
       hub,
       renditions,
       gate,
-      loadSound: (name, track) => soundFiles.encodeSoundFile(name, track),
+      loadSound: (name) => soundFiles.encodeSoundFile(name),
       ffmpegPath,
       localAddress: config.rtmp_publisher_ip || undefined,
       preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
@@ -242,7 +249,24 @@ async function build(
     players: rtmpPlayers,
     clock,
   });
-  const sessions = new Sessions({ clock, logger, onGone: (session) => streams.sessionGone(session) });
+  const hooks = new RestHooks({
+    applications,
+    nodeId: await readNodeId(dataDirectory, config.ip[0] ?? config.ip_local),
+    isDisabled: config.disable_rest_requests,
+    timeoutMs: config.rest_request_timeout * 1000,
+    maxConnections: config.rest_max_connections,
+    secretKey: config.rest_hook_send_hash ? config.rest_hook_secret_key : undefined,
+    userAgent: `Transponder/${packageJson.version}`,
+    clock,
+    logger,
+  });
+  built.push(() => hooks.close());
+  const sessions = new Sessions({
+    clock,
+    logger,
+    backend: hooks,
+    onGone: (session) => streams.sessionGone(session),
+  });
   if (config.keep_alive_streaming_sessions_enabled) {
     const keepAlive = new StreamKeepAlive({
       streams,
@@ -288,6 +312,7 @@ async function build(
   });
   built.push(() => metrics.close());
   transponders.onEvent((notice) => metrics.onTransponderMoved(notice));
+  hooks.onDone((done) => metrics.onHookDone(done));
 
   const ports: Record<string, number> = { media: worker.ports.udpPort };
   let state: 'starting' | 'ready' | 'stopping' = 'starting';

@@ -134,6 +134,30 @@ export const SECTIONS = {
       'Applications (appKey) whose published streams are told about.',
     ),
   },
+  'REST hooks': {
+    applications_file: key(
+      text,
+      '',
+      'Applications (appKey) and their backends, in JSON: see conf/applications.json. Empty = the built-in ones, which allow everything.',
+    ),
+    disable_rest_requests: key(boolean, false, 'true = no backend is asked or told; every client may do everything.'),
+    rest_request_timeout: key(
+      integer(0, 3600, 's'),
+      15,
+      'Seconds that a backend has for an answer; after them the request has failed. 0 = no limit.',
+    ),
+    rest_max_connections: key(
+      integer(1, 10_000),
+      200,
+      'Connections to the backend of one application; more requests wait for one to be free.',
+    ),
+    rest_hook_send_hash: key(
+      boolean,
+      false,
+      'true = requests are signed: `Authorization: WCS` and the HMAC-MD5 of the body in hex, by rest_hook_secret_key.',
+    ),
+    rest_hook_secret_key: key(text, '', 'The secret of rest_hook_send_hash. Better set from the environment.'),
+  },
   'RTMP server': {
     rtmp_server_enabled: key(boolean, true, 'false = nobody listens on rtmp.port: no RTMP players and no encoders.'),
     rtmp_use_stream_params_as_connection: key(
@@ -265,7 +289,6 @@ export const SECTIONS = {
 export const KEYS_WITHOUT_EFFECT: readonly string[] = [
   'compact_media_port_usage',
   'disable_drop_aac_frame',
-  'disable_rest_requests',
   'keep_alive.peer_interval',
   'on_record_hook_script',
   'record_flash_published_streams',
@@ -274,10 +297,6 @@ export const KEYS_WITHOUT_EFFECT: readonly string[] = [
   'record_mixer_streams',
   'record_rtsp_streams',
   'record_streams',
-  'rest_hook_secret_key',
-  'rest_hook_send_hash',
-  'rest_max_connections',
-  'rest_request_timeout',
   'rtmfp_server_enabled',
   'rtp_bundle',
   'rtp_receive_buffer_size',

@@ -112,6 +112,9 @@ function checkTogether(config: Config): void {
   if (!config.disable_rest_auth && (config.rest_username === '' || config.rest_password === '')) {
     throw bad('disable_rest_auth="false" needs rest_username and rest_password');
   }
+  if (config.rest_hook_send_hash && config.rest_hook_secret_key === '') {
+    throw bad('rest_hook_send_hash="true" needs rest_hook_secret_key');
+  }
   if (config.rtmp_push_auto_start && config.rtmp_push_auto_start_url === '') {
     throw bad('rtmp_push_auto_start="true" needs rtmp_push_auto_start_url');
   }

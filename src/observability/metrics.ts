@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { HookTimes, type HookDone } from './hook-times.ts';
 import { TransponderTimes, type TransponderMove } from './transponder-times.ts';
 
 /** What metrics are made of; read when somebody asks for them. Their owners' own types satisfy these. */
@@ -55,11 +56,13 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #sources: MetricsSources;
   readonly #times: TransponderTimes;
+  readonly #hooks: HookTimes;
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
     this.#times = new TransponderTimes(this.#registry, sources.monotonicUs);
+    this.#hooks = new HookTimes(this.#registry);
     this.#loopDelay.enable();
     this.#definePushes();
     this.#defineClients();
@@ -73,6 +76,11 @@ export class Metrics {
   /** Takes every transition of every transponder. */
   onTransponderMoved(move: TransponderMove): void {
     this.#times.onMoved(move);
+  }
+
+  /** Takes every request to a backend. */
+  onHookDone(done: HookDone): void {
+    this.#hooks.onDone(done);
   }
 
   text(): Promise<string> {

@@ -42,7 +42,7 @@ export interface BackendAnswer {
  * `sessionId`, which the backend puts in front; what it is told reaches it in the order of the calls.
  */
 export interface Backend {
-  /** For `connect` and direct invocations, before anything is done for the client. A rejection counts as denied. */
+  /** For `connect` and direct invocations, before anything is done for the client. A rejection counts as denied; so does a timeout of the backend's own. */
   ask(session: BackendSession, operation: AccessOperation, body: object): Promise<BackendAnswer>;
   /** `denied` only where the backend refused, or failed, and this client's failures count. Never rejects. */
   tell(session: BackendSession, event: BackendEvent, body: object): Promise<'ok' | 'denied'>;

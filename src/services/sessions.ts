@@ -16,7 +16,10 @@ import { connectBodyOf, connectionStatusBodyOf } from './connection-hook-body.ts
 
 /** One client connection: what it said when it connected, and the way back to it. Made by `Sessions.open`. */
 export interface ClientSession extends BackendSession {
-  /** `/<client address>:<port>/<server address>:<port>`, also the token that the client may present again. */
+  /**
+   * `/<client address>:<port>/<server address>:<port>`, with `-` and the channel's `uniqueId` where it has one; also the token
+   * that the client may present again.
+   */
   readonly sessionId: string;
   readonly createdMs: number;
   /** Says something to the client; dropped when the connection is gone. */
@@ -35,6 +38,8 @@ export interface SessionChannel {
   readonly client: { readonly address: string; readonly port: number };
   readonly server: { readonly address: string; readonly port: number };
   readonly origin?: string | undefined;
+  /** Where several sessions may come over one connection. Shown to operators. */
+  readonly uniqueId?: string | undefined;
   /** Closes nothing before it returns, whatever becomes of the message. */
   send(message: ServerMessage): void;
   close(reason: string): void;
@@ -45,8 +50,6 @@ export interface SessionsOptions {
   readonly logger: Logger;
   /** Absent: every client may do everything. */
   readonly backend?: Backend | undefined;
-  /** Time that the backend has for a connection before it counts as refused. */
-  readonly connectTimeoutMs?: number;
   /** Told when a session is gone, so that its streams end with it. */
   readonly onGone: (session: ClientSession) => void;
 }
@@ -72,7 +75,6 @@ export interface SessionFilter {
 }
 
 const DEFAULT_APP_KEY = 'defaultApp';
-const DEFAULT_CONNECT_TIMEOUT_MS = 15_000;
 
 interface Entry {
   readonly session: ClientSession;
@@ -90,11 +92,12 @@ export class Sessions {
     this.#backend = options.backend ?? allowEverything;
   }
 
-  /** Lets a client in, or `undefined` when the backend refuses, does not answer in time, or the session exists already. */
+  /** Lets a client in, or `undefined` when the backend refuses, or the session exists already. */
   async open(channel: SessionChannel, connection: ConnectionRequest): Promise<ClientSession | undefined> {
     const session = this.#newSession(channel, connection);
     const { sessionId } = session;
-    if (!(await this.#letIn(session)) || this.#entries.has(sessionId)) {
+    const { allowed } = await session.ask('connect', connectBodyOf(session));
+    if (!allowed || this.#entries.has(sessionId)) {
       this.#backend.sessionGone(session);
       return undefined;
     }
@@ -156,7 +159,7 @@ export class Sessions {
     const backend = this.#backend;
     const { clock, logger } = this.#options;
     const session: ClientSession = {
-      sessionId: `/${endpoint(channel.client)}/${endpoint(channel.server)}`,
+      sessionId: sessionIdOf(channel),
       appKey: connection.appKey || DEFAULT_APP_KEY,
       connection,
       origin: channel.origin,
@@ -179,15 +182,10 @@ export class Sessions {
     };
     return session;
   }
+}
 
-  async #letIn(session: ClientSession): Promise<boolean> {
-    const { clock, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = this.#options;
-    const { promise: late, resolve } = Promise.withResolvers<BackendAnswer>();
-    const cancel = clock.after(connectTimeoutMs, () => resolve({ allowed: false }));
-    const { allowed } = await Promise.race([session.ask('connect', connectBodyOf(session)), late]);
-    cancel();
-    return allowed;
-  }
+function sessionIdOf({ client, server, uniqueId }: SessionChannel): string {
+  return `/${endpoint(client)}/${endpoint(server)}${uniqueId === undefined ? '' : `-${uniqueId}`}`;
 }
 
 function endpoint(end: SessionChannel['client']): string {

@@ -70,6 +70,7 @@ describe('configuration', () => {
     expect(() => loadConfig(['--set', 'media_port_to=5'], {})).toThrow('at least media_port_from');
     expect(() => loadConfig(['--set', 'ssl_key_file=x'], {})).toThrow('go together');
     expect(() => loadConfig(['--set', 'rtmp_push_auto_start=true'], {})).toThrow('needs rtmp_push_auto_start_url');
+    expect(() => loadConfig(['--set', 'rest_hook_send_hash=true'], {})).toThrow('needs rest_hook_secret_key');
     const autoStart = [
       '--set',
       'rtmp_push_auto_start=true',

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { alphanumericsOf } from '../../domain/alphanumerics.ts';
 import { ProtocolError } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
 import { isTerminal, STREAM_INFO } from '../../domain/stream-status.ts';
@@ -55,7 +56,6 @@ const MEDIA_PROVIDER = 'Flash';
 const PEER_BANDWIDTH_BYTES = 2_500_000;
 const DYNAMIC_LIMIT = 2;
 const LOGIN_CHARS = 20;
-const ALPHANUMERICS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
  * What one client says, command by command (reference/rtmp.md §2.4), without a socket. One stream is published or played at
@@ -356,7 +356,7 @@ export class ClientCommands {
   }
 }
 
-/** A client that gives no login is given one (seed "In a player via RTMP"). It is a name, not a secret. */
+/** A client that gives no login is given one (seed "In a player via RTMP"). */
 function randomLogin(): string {
-  return Array.from(randomBytes(LOGIN_CHARS), (byte) => ALPHANUMERICS[byte % ALPHANUMERICS.length]).join('');
+  return alphanumericsOf(randomBytes(LOGIN_CHARS));
 }
