@@ -16,6 +16,7 @@ import { connectionRoutes } from './connection-routes.ts';
 import { corsHeaders } from './cors.ts';
 import type { AccessControl } from './cors.ts';
 import type { Readiness, SessionDirectory, SnapshotSource, StreamDirectory } from './directories.ts';
+import { echoRoutes } from './echo-routes.ts';
 import { errorAnswer, sendError } from './error-answer.ts';
 import { pathOf } from './error-body.ts';
 import { parseJsonBody } from './json-body.ts';
@@ -51,8 +52,8 @@ export interface RestAppOptions {
 }
 
 /**
- * The REST interface of WCS under /rest-api with the OpenAPI description of all, our own under /api with its page, /metrics, and
- * /health. The app listens nowhere: the composition root does that, and closes it; tests inject.
+ * The REST interface of WCS under /rest-api with the OpenAPI description of all, our own under /api with its page, EchoApp under
+ * /apps, /metrics, and /health. The app listens nowhere: the composition root does that, and closes it; tests inject.
  */
 export function buildRestApp({ services, config, logger, clock }: RestAppOptions): FastifyInstance {
   const nowMs = () => clock.nowMs();
@@ -108,6 +109,14 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
     if (credentials) await requireBasicAuth(guarded, credentials, logins);
     guarded.register(metricsRoute, { metrics: services.metrics });
   });
+  // Open to everybody, as it is in WCS: it knows nothing and does nothing.
+  app.register(
+    async (echo) => {
+      answerAsWcs(echo);
+      echo.register(echoRoutes);
+    },
+    { prefix: '/apps' },
+  );
   app.get('/health/live', { schema: { hide: true } }, () => ({ state: 'live' }));
   app.get('/health/ready', { schema: { hide: true } }, (_, reply) => {
     const { ready, state, ports } = services.readiness();

@@ -233,6 +233,39 @@ describe('health', () => {
   });
 });
 
+describe('/apps/EchoApp', () => {
+  const echo = (method: string, payload: string) =>
+    f.app.inject({
+      method: 'POST',
+      url: `/apps/EchoApp/${method}`,
+      headers: { 'content-type': 'application/json;charset=UTF-8' },
+      payload,
+    });
+
+  it('answers any method with its own body, to everybody', async () => {
+    const guarded = restFixture({ credentials: { user: 'operator', password: 'correct horse' } });
+    const body = '{"nodeId":"x@1","custom":{"b":[1,"2",null],"a":{}},"name":"Ä"}';
+    for (const { app } of [f, guarded]) {
+      const answer = await app.inject({
+        method: 'POST',
+        url: '/apps/EchoApp/publishStream',
+        headers: { 'content-type': 'application/json' },
+        payload: body,
+      });
+      expect([answer.statusCode, answer.body]).toEqual([200, body]);
+      expect(answer.headers['content-type']).toBe('application/json;charset=UTF-8');
+    }
+    await guarded.close();
+  });
+
+  it('refuses what is no JSON object, and what is too much', async () => {
+    expect((await echo('connect', 'x=y')).statusCode).toBe(400);
+    expect((await echo('connect', '[]')).statusCode).toBe(400);
+    expect((await echo('connect', JSON.stringify({ a: 'x'.repeat(2 ** 20) }))).statusCode).toBe(413);
+    expect((await f.app.inject({ method: 'GET', url: '/apps/EchoApp/connect' })).statusCode).toBe(405);
+  });
+});
+
 describe('/rest-api/openapi.json', () => {
   it('describes every method', async () => {
     const answer = await f.app.inject({ method: 'GET', url: '/rest-api/openapi.json' });
@@ -240,6 +273,7 @@ describe('/rest-api/openapi.json', () => {
     expect(Object.keys(paths).sort()).toEqual(
       [
         '/api/events',
+        '/apps/EchoApp/{method}',
         ...['', '/{id}', '/{id}/restart', '/{id}/resume', '/{id}/stop'].map((path) => `/api/transponders${path}`),
         ...['find', 'find_all', 'terminate'].map((name) => `/rest-api/connection/${name}`),
         ...['find', 'find_all', 'mute', 'sound_off', 'sound_on', 'startup', 'terminate', 'unmute'].map(
