@@ -1,15 +1,18 @@
 import type { BackendSession } from './backend.ts';
 
-/** The body of `connect`: fields and order of the seeds and reference/wcs-protocol.md §4. RTMP clients say nothing about themselves. */
+/**
+ * The body of `connect`: fields and order of the seeds and reference/wcs-protocol.md §4. RTMP clients say nothing about themselves.
+ * A bearer token is `custom.token`.
+ */
 export function connectBodyOf({ connection, kind, origin }: BackendSession): object {
-  const { mediaProviders, clientVersion, clientOSVersion, clientBrowserVersion, custom, login } = connection;
+  const { mediaProviders, clientVersion, clientOSVersion, clientBrowserVersion, custom, login, token } = connection;
   return {
     useWsTunnel: false,
     useWsTunnelPacketization2: false,
     useBase64BinaryEncoding: false,
     ...(kind !== 'rtmp' && { mediaProviders, clientVersion, clientOSVersion, clientBrowserVersion }),
     keepAlive: connection.keepAlive,
-    custom,
+    custom: token === undefined ? custom : { ...Object(custom), token },
     login,
     origin,
   };

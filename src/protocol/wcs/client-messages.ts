@@ -33,6 +33,8 @@ export interface ConnectionRequest {
   readonly custom?: unknown;
   /** Only of RTMP clients, which give it in their `connect`, or are given one. */
   readonly login?: string | undefined;
+  /** Only of HTTP clients: their bearer token, for the backend and nobody else. */
+  readonly token?: string | undefined;
 }
 
 /** An empty `mediaSessionId` or `name` is one that was missing, no text, too long or with control characters. */
