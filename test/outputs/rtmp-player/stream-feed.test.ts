@@ -10,7 +10,7 @@ import { FakeViewer, type SeenMessage } from './fake-viewer.ts';
 import { AAC, FRAME_MS, picture, sound } from './media-source.ts';
 
 /** So that a few pictures are many. */
-const TIGHT_BOUNDS: ViewerBounds = { soft: { bytes: 50_000, seconds: 0 }, hard: { bytes: 2_000_000, seconds: 0 } };
+const TIGHT_BOUNDS: ViewerBounds = { soft: { bytes: 8_000, seconds: 0 }, hard: { bytes: 200_000, seconds: 0 } };
 
 /** A feed of units that are written by hand. */
 class FeedRig {
@@ -145,7 +145,11 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       arbitrary: fc.record({
         do: fc.constant('frame' as const),
         isKeyframe: fc.nat(6).map((n) => n === 0),
-        bytes: fc.oneof(fc.integer({ min: 30, max: 3_000 }), fc.integer({ min: 10_000, max: 70_000 })),
+        // Few are larger than a chunk: one of those raises the limits.
+        bytes: fc.oneof(
+          { weight: 40, arbitrary: fc.integer({ min: 30, max: 3_000 }) },
+          { weight: 1, arbitrary: fc.constant(70_000) },
+        ),
       }),
     },
     { weight: 12, arbitrary: fc.record({ do: fc.constant('sound' as const) }) },
@@ -157,10 +161,10 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       arbitrary: fc.record({
         do: fc.constant('rate' as const),
         who,
-        bytesPerSecond: fc.constantFrom(0, 10_000, 1_000_000, Infinity),
+        bytesPerSecond: fc.constantFrom(0, 0, 5_000, 20_000, Infinity),
       }),
     },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), who }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('take' as const), who }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('pause', 'resume', 'resume'), who }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), who }) },
     {
@@ -168,7 +172,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       arbitrary: fc.record({ do: fc.constant('mute' as const), who, audio: fc.boolean(), video: fc.boolean() }),
     },
   ),
-  { minLength: 20, maxLength: 300 },
+  { minLength: 100, maxLength: 400 },
 );
 
 interface History {
@@ -273,6 +277,6 @@ describe('whatever happens to a stream and its viewers, each viewer gets what de
       { numRuns: 150 },
     );
     expect(messages).toBeGreaterThan(1_000);
-    expect(dropped).toBeGreaterThan(0);
+    expect(dropped).toBeGreaterThan(100);
   });
 });
