@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { IceServer } from '../domain/ice-server.ts';
 
 /** The kinds of value a configuration key can have. Each parses its text or says in a few words what is allowed. */
 export interface KeyType<T> {
@@ -60,19 +61,45 @@ export const networks = list('a comma-separated list of IP addresses and network
 /** No text has a comma in it. */
 export const texts = list('a comma-separated list', (part) => text.parse(part) !== undefined);
 
+/** STUN servers by their URI; behind that of a TURN server stand user and password. */
+export const iceServers: KeyType<readonly IceServer[]> = {
+  allowed:
+    'a comma-separated list of stun:HOST[:PORT] and turn:HOST[:PORT][?transport=udp|tcp] USER PASSWORD (stuns:, turns:)',
+  parse(value) {
+    const servers = parts(value).map(parseIceServer);
+    return servers.every((server) => server !== undefined) ? servers : undefined;
+  },
+  print: (value) =>
+    value.map(({ uri, login }) => (login ? `${uri} ${login.username} ${login.credential}` : uri)).join(','),
+};
+
+/** Printable ASCII, because it goes into a header. */
+function parseIceServer(part: string): IceServer | undefined {
+  const host = String.raw`(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?`;
+  const stun = new RegExp(`^stuns?:${host}$`, 'i').exec(part);
+  if (stun) return { uri: part };
+  const turn = new RegExp(String.raw`^(turns?:${host}(?:\?transport=(?:udp|tcp))?) +([!-~]+) +([!-~]+)$`, 'i').exec(
+    part,
+  );
+  return turn?.[1] && turn[2] && turn[3]
+    ? { uri: turn[1], login: { username: turn[2], credential: turn[3] } }
+    : undefined;
+}
+
 /** Comma-separated; empty text is the empty list. */
 function list(allowed: string, isAllowed: (part: string) => boolean): KeyType<readonly string[]> {
   return {
     allowed,
-    parse(value) {
-      const parts = value
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== '');
-      return parts.every(isAllowed) ? parts : undefined;
-    },
+    parse: (value) => (parts(value).every(isAllowed) ? parts(value) : undefined),
     print: (value) => value.join(','),
   };
+}
+
+function parts(value: string): string[] {
+  return value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 function isNetwork(part: string): boolean {

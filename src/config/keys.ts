@@ -1,4 +1,16 @@
-import { address, addresses, boolean, integer, networks, oneOf, port, text, texts, type KeyType } from './key-types.ts';
+import {
+  address,
+  addresses,
+  boolean,
+  iceServers,
+  integer,
+  networks,
+  oneOf,
+  port,
+  text,
+  texts,
+  type KeyType,
+} from './key-types.ts';
 
 /** One configuration key. `doc` is printed above it in the sample file. */
 export interface KeySpec<T> {
@@ -175,6 +187,28 @@ export const SECTIONS = {
       integer(1, 1_000_000),
       50,
       'RTMP connections of one client address that neither publish nor play; more are refused. Each has 10 s to begin.',
+    ),
+  },
+  'WHIP and WHEP': {
+    whip_enabled: key(
+      boolean,
+      true,
+      'Publishing with POST /whip/NAME and playing with POST /whep/NAME on http.port and https.port, without Basic credentials.',
+    ),
+    whip_max_sessions: key(
+      integer(1, 1_000_000),
+      10_000,
+      'Streams that are published and played this way; more are refused.',
+    ),
+    whip_max_sessions_per_address: key(
+      integer(1, 1_000_000),
+      1000,
+      'The same for one client address, which may begin as many in a minute. Behind a reverse proxy raise it.',
+    ),
+    ice_servers: key(
+      iceServers,
+      [],
+      'STUN and TURN servers that these clients are told of: stun:HOST, or turn:HOST?transport=udp USER PASSWORD; comma-separated. Rarely needed: this server has public addresses of its own (ip).',
     ),
   },
   'RTMP push': {

@@ -147,7 +147,7 @@ function distance(a: string, b: string): number {
 
 /** A misspelt key is as secret as the one that was meant. */
 function shown(key: string, value: string): string {
-  return /pas+w|secret|token|url/i.test(`${key} ${nearestKey(key)}`) ? '***' : value;
+  return /pas+w|secret|token|url|ice.?server/i.test(`${key} ${nearestKey(key)}`) ? '***' : value;
 }
 
 function bad(sentence: string): AppError {

@@ -82,6 +82,31 @@ describe('configuration', () => {
     );
   });
 
+  it('takes ICE servers with and without a login, and repeats no password of one that is wrong', () => {
+    const text = 'stun:stun.example.net:3478, turn:[::1]:3478?transport=udp  ann  p"w, turns:turn.example.net bob x';
+    const { config } = loadConfig(['--set', `ice_servers=${text}`], {});
+    expect(config.ice_servers).toEqual([
+      { uri: 'stun:stun.example.net:3478' },
+      { uri: 'turn:[::1]:3478?transport=udp', login: { username: 'ann', credential: 'p"w' } },
+      { uri: 'turns:turn.example.net', login: { username: 'bob', credential: 'x' } },
+    ]);
+    expect(
+      loadConfig(['--set', `ice_servers=${KEYS['ice_servers']!.type.print(config.ice_servers)}`], {}).config,
+    ).toEqual(config);
+    for (const wrong of [
+      'stun.example.net',
+      'stun:a>b',
+      'stun:a b c',
+      'turn:a secret',
+      'turn:a?x=y b secret',
+      'turn:a b ü',
+    ]) {
+      expect(() => loadConfig(['--set', `ice_servers=${wrong}`], {})).toThrow(
+        /^--set: ice_servers="\*\*\*" is not allowed/,
+      );
+    }
+  });
+
   it('takes addresses and networks for what they are', () => {
     const networks = ['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1'];
     const { config } = loadConfig(['--set', `outbound_allow=${networks.join(', ')}`, '--set', 'ip=::1,192.0.2.1'], {});
