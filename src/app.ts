@@ -12,6 +12,7 @@ import type { Closable } from './domain/life-cycle.ts';
 import type { Logger } from './domain/logger.ts';
 import { listen } from './edges/listen.ts';
 import { buildRestApp } from './edges/rest/rest-app.ts';
+import { WhipSessions } from './edges/rest/whip-sessions.ts';
 import { createRtmpServer } from './edges/rtmp/server.ts';
 import { createSignallingServer } from './edges/signalling/server.ts';
 import { readCertificate, selfSignedCertificate } from './edges/tls/certificate.ts';
@@ -316,6 +317,16 @@ async function build(
 
   const ports: Record<string, number> = { media: worker.ports.udpPort };
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
+  const whip = config.whip_enabled
+    ? new WhipSessions({
+        sessions,
+        streams,
+        webrtcStreams,
+        logger,
+        maxSessions: config.whip_max_sessions,
+        maxSessionsPerAddress: config.whip_max_sessions_per_address,
+      })
+    : undefined;
   const rest = buildRestApp({
     services: {
       transponders,
@@ -323,6 +334,7 @@ async function build(
       sessions,
       snapshots,
       metrics,
+      whip,
       readiness: () => {
         if (state !== 'ready') return { ready: false, state, ports };
         const isWritable = transponders.probeStore();
@@ -339,11 +351,15 @@ async function build(
         allowMethods: config.rest_access_control_allow_methods,
         headers: config.rest_access_control_headers || undefined,
       },
+      whip: { iceServers: config.ice_servers, maxOffersPerMinute: config.whip_max_sessions_per_address },
     },
     logger,
     clock,
   });
-  built.push(() => rest.close());
+  built.push(
+    () => whip?.close('shutdown'),
+    () => rest.close(),
+  );
   await rest.ready();
 
   const open = async (

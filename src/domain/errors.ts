@@ -30,6 +30,7 @@ export const ERROR_CATALOGUE = {
   TRANSPONDER_EXISTS: { httpStatus: 409, fault: 'client' },
   TRANSPONDER_STATE: { httpStatus: 409, fault: 'client' },
   TOO_MANY_FAILURES: { httpStatus: 429, fault: 'client' },
+  TOO_MANY_REQUESTS: { httpStatus: 429, fault: 'client' },
   BAD_CONFIGURATION: { httpStatus: 500, fault: 'client' },
   INTERNAL: { httpStatus: 500, fault: 'internal' },
   CHILD_FAILED: { httpStatus: 500, fault: 'internal' },

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../domain/clock.ts';
 import { AppError } from '../../domain/errors.ts';
 import { SourceLimiter } from '../../domain/source-limiter.ts';
-import { embeddedIpv4, parseAddress } from '../../egress/address.ts';
+import { placeOf } from './place-of.ts';
 
 export interface RestCredentials {
   readonly user: string;
@@ -45,12 +45,6 @@ export async function requireBasicAuth(
     throw new AppError('TOO_MANY_FAILURES', 'too many wrong passwords from this address; try again in a minute');
   });
   app.addHook('onRequest', app.basicAuth);
-}
-
-/** An IPv4 address, or the /64 of an IPv6 one: a single machine may have all addresses of that. */
-function placeOf(ip: string): string {
-  const bytes = parseAddress(ip);
-  return bytes ? (embeddedIpv4(bytes) ?? bytes.slice(0, 8)).join('.') : ip;
 }
 
 /** Digests have one length, which `timingSafeEqual` needs. */

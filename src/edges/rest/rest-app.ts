@@ -24,15 +24,21 @@ import { metricsRoute } from './metrics-route.ts';
 import type { MetricsSource } from './metrics-route.ts';
 import { pushRoutes } from './push-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
+import { whipRoutes } from './whip-routes.ts';
+import type { WhipConfig } from './whip-routes.ts';
+import type { WhipSessions } from './whip-sessions.ts';
 
 const PREFIX = '/rest-api';
 const API_PREFIX = '/api';
 const BODY_LIMIT_BYTES = 1024 * 1024;
+/** Of a stream's name in a path, where one character may take nine. */
+const MAX_PATH_PART_CHARS = 2304;
 
 export interface RestConfig {
   /** Set when `disable_rest_auth=false`. */
   readonly credentials: RestCredentials | undefined;
   readonly accessControl: AccessControl;
+  readonly whip: WhipConfig;
 }
 
 export interface RestServices {
@@ -42,6 +48,8 @@ export interface RestServices {
   readonly snapshots: SnapshotSource;
   readonly metrics: MetricsSource;
   readonly readiness: () => Readiness;
+  /** Absent: there is no WHIP and no WHEP. */
+  readonly whip?: WhipSessions | undefined;
 }
 
 export interface RestAppOptions {
@@ -53,7 +61,8 @@ export interface RestAppOptions {
 
 /**
  * The REST interface of WCS under /rest-api with the OpenAPI description of all, our own under /api with its page, EchoApp under
- * /apps, /metrics, and /health. The app listens nowhere: the composition root does that, and closes it; tests inject.
+ * /apps, WHIP and WHEP, /metrics, and /health. The app listens nowhere: the composition root does that, and closes it; tests
+ * inject.
  */
 export function buildRestApp({ services, config, logger, clock }: RestAppOptions): FastifyInstance {
   const nowMs = () => clock.nowMs();
@@ -61,7 +70,7 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, allowUnionTypes: true } },
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART_CHARS },
     frameworkErrors: (error, request, reply) => void errorAnswer(logger, nowMs)(error, request, reply),
   });
   app.setErrorHandler(errorAnswer(logger, nowMs));
@@ -117,6 +126,11 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
     },
     { prefix: '/apps' },
   );
+  // Open to everybody as signalling is: the backend decides.
+  if (services.whip) {
+    const { allowOrigin } = config.accessControl;
+    app.register(whipRoutes, { whip: services.whip, config: config.whip, allowOrigin, clock });
+  }
   app.get('/health/live', { schema: { hide: true } }, () => ({ state: 'live' }));
   app.get('/health/ready', { schema: { hide: true } }, (_, reply) => {
     const { ready, state, ports } = services.readiness();

@@ -2,6 +2,7 @@ import { AppError } from '../../../src/domain/errors.ts';
 import type { RestConfig } from '../../../src/edges/rest/rest-app.ts';
 import { buildRestApp } from '../../../src/edges/rest/rest-app.ts';
 import type { Readiness, SessionDirectory, StreamDirectory } from '../../../src/edges/rest/directories.ts';
+import type { WhipSessions } from '../../../src/edges/rest/whip-sessions.ts';
 import { transponderFixture } from '../../services/transponder-fixture.ts';
 
 export const stream = { mediaSessionId: 'm1', name: 'cam', published: true, status: 'PUBLISHING' };
@@ -11,6 +12,7 @@ export const session = { sessionId: 's1', appKey: 'defaultApp', status: 'ESTABLI
 export function restFixture(
   config: Partial<RestConfig> = {},
   service: Parameters<typeof transponderFixture>[0] = undefined,
+  whip: WhipSessions | undefined = undefined,
 ) {
   const transponders = transponderFixture(service);
   transponders.service.sourceUp('cam');
@@ -61,6 +63,7 @@ export function restFixture(
       sessions,
       snapshots,
       metrics,
+      whip,
       readiness: () => readiness.now,
     },
     config: {
@@ -71,6 +74,7 @@ export function restFixture(
         allowMethods: 'POST',
         headers: undefined,
       },
+      whip: { iceServers: [], maxOffersPerMinute: 100 },
       ...config,
     },
     logger,
