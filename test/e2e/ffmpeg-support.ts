@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { systemClock } from '../../src/domain/clock.ts';
 import { silentLogger } from '../../src/domain/logger.ts';
-import type { AudioUnit, VideoUnit } from '../../src/domain/media.ts';
+import type { AudioTrack, AudioUnit, VideoUnit } from '../../src/domain/media.ts';
+import { buildAacLcConfig } from '../../src/protocol/aac/audio-specific-config.ts';
 import { parseFlvAudio } from '../../src/protocol/flv/audio-tag.ts';
 import { FlvTagReader } from '../../src/protocol/flv/tag-reader.ts';
 import { OggOpusWriter } from '../../src/protocol/ogg/opus-writer.ts';
@@ -70,23 +71,38 @@ function audioUnit(codec: AudioUnit['codec'], ptsUs: number, data: Buffer): Audi
   return { kind: 'audio', codec, ptsUs, durationUs: 20_000, data };
 }
 
-/** ADTS headers (ISO/IEC 13818-7 §6.2) make bare 48 kHz stereo frames playable. */
-export function adts(frames: readonly Buffer[]): Buffer {
+/** Of AAC-LC. */
+export type AacFormat = Pick<AudioTrack, 'sampleRateHz' | 'channels'>;
+
+export const STEREO_48_KHZ: AacFormat = { sampleRateHz: 48_000, channels: 2 };
+
+/** ADTS headers (ISO/IEC 13818-7 §6.2) make bare frames playable. */
+export function adts(frames: readonly Buffer[], { sampleRateHz, channels } = STEREO_48_KHZ): Buffer {
+  // An AudioSpecificConfig ends with the same index of the rate and number of the layout.
+  const config = buildAacLcConfig(sampleRateHz, channels).readUInt16BE();
+  const [rateIndex, layout] = [(config >> 7) & 15, (config >> 3) & 15];
   return Buffer.concat(
     frames.flatMap((frame) => {
       const size = frame.length + 7;
-      const head = [0xff, 0xf1, 0x4c, 0x80 | (size >> 11), (size >> 3) & 255, ((size & 7) << 5) | 0x1f, 0xfc];
+      const about = 0x4000 | (rateIndex << 10) | (layout << 6);
+      const head = [
+        0xff,
+        0xf1,
+        about >> 8,
+        (about & 255) | (size >> 11),
+        (size >> 3) & 255,
+        ((size & 7) << 5) | 0x1f,
+        0xfc,
+      ];
       return [Buffer.from(head), frame];
     }),
   );
 }
 
-/** Left channel at 48 kHz. A decoder puts frame n out as samples n · 1024 and on. */
-export async function decodeAac(frames: readonly Buffer[]): Promise<Float32Array> {
-  const pcm = await ffmpeg(
-    ['-f', 'aac', '-i', 'pipe:0', '-f', 'f32le', '-ac', '1', '-ar', '48000', 'pipe:1'],
-    adts(frames),
-  );
+/** All channels in one, at the frames' own rate. A decoder puts frame n out as samples n · 1024 and on. */
+export async function decodeAac(frames: readonly Buffer[], format = STEREO_48_KHZ): Promise<Float32Array> {
+  const output = ['-f', 'f32le', '-ac', '1', '-ar', String(format.sampleRateHz), 'pipe:1'];
+  const pcm = await ffmpeg(['-f', 'aac', '-i', 'pipe:0', ...output], adts(frames, format));
   return new Float32Array(pcm.buffer, pcm.byteOffset, pcm.length >> 2);
 }
 

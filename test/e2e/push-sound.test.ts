@@ -1,17 +1,16 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { SILENT_AAC_STEREO } from '../../src/protocol/aac/silence.ts';
 import type { PushView } from '../../src/services/transponder-request.ts';
+import { isNear, isSilence, pitchesOf } from '../support/heard-sound.ts';
 import { LiveTap, type TappedSound } from '../support/live-tap.ts';
 import { H264_ONLY, startPushRig, type PushRig } from '../support/push-rig.ts';
-import { decodeAac, ffmpeg } from './ffmpeg-support.ts';
+import { ffmpeg } from './ffmpeg-support.ts';
 
 const SOURCE_HZ = 400;
 const FILE_HZ = 2000;
 const FILE_SECONDS = 0.5;
 const MAX_EFFECT_MS = 200;
-const SAMPLES_PER_FRAME = 1024;
 const DEADLINE_MS = 10_000;
 
 describe('the sound of a push', () => {
@@ -137,35 +136,6 @@ function leastDelayMs(sounds: readonly TappedSound[]): number {
   return Math.min(...sounds.map(({ arrivedMs, timeMs }) => arrivedMs - timeMs));
 }
 
-function isSilence(hz: number): boolean {
-  return hz === 0;
-}
-
-function isNear(wantedHz: number): (hz: number) => boolean {
-  return (hz) => Math.abs(hz - wantedHz) < wantedHz / 5;
-}
-
-interface HeardSound {
-  readonly sound: TappedSound;
-  /** 0 for silence. */
-  readonly hz: number;
-}
-
 async function lastPitch(sounds: readonly TappedSound[]): Promise<number> {
   return (await pitchesOf(sounds)).at(-1)!.hz;
-}
-
-/** Pitch of the frames so far by their zero crossings. A decoder gives a frame's sound one frame later. */
-async function pitchesOf(sounds: readonly TappedSound[]): Promise<HeardSound[]> {
-  const soFar = [...sounds];
-  const samples = await decodeAac([...soFar.map(({ frame }) => frame), SILENT_AAC_STEREO]);
-  expect(samples).toHaveLength((soFar.length + 1) * SAMPLES_PER_FRAME);
-  return soFar.slice(0, -1).map((sound, index) => {
-    const from = (index + 1) * SAMPLES_PER_FRAME;
-    const frame = samples.subarray(from, from + SAMPLES_PER_FRAME);
-    if (!frame.some((sample) => Math.abs(sample) > 0.01)) return { sound, hz: 0 };
-    let crossings = 0;
-    for (let at = 1; at < frame.length; at++) if (frame[at]! >= 0 !== frame[at - 1]! >= 0) crossings++;
-    return { sound, hz: (crossings / 2) * (48_000 / SAMPLES_PER_FRAME) };
-  });
 }
