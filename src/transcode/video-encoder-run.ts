@@ -1,7 +1,8 @@
 import { videoTranscodeArguments, type VideoTranscodePipeline } from '../../pipelines/video-transcode.ts';
 import type { VideoUnit } from '../domain/media.ts';
 import { FlvTagReader } from '../protocol/flv/tag-reader.ts';
-import { avccToAnnexB, parameterSetsAnnexB, parseFlvVideo } from '../protocol/flv/video-tag.ts';
+import { parseFlvVideo } from '../protocol/flv/video-tag.ts';
+import { avccToAnnexB, joinAnnexB } from '../protocol/h264/nal.ts';
 import { MatroskaWriter } from '../protocol/matroska/writer.ts';
 import { startChild, type Child, type ChildEnd } from '../supervisor/child-process.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
@@ -103,8 +104,9 @@ export class VideoEncoderRun {
   #readVideo(timestampMs: number, body: Buffer): void {
     const video = parseFlvVideo(body);
     if (video.kind === 'avc-config') {
-      this.#nalLengthBytes = video.configuration.nalLengthBytes;
-      this.#parameterSets = parameterSetsAnnexB(video.configuration);
+      const { spss, ppss, nalLengthBytes } = video.configuration;
+      this.#nalLengthBytes = nalLengthBytes;
+      this.#parameterSets = joinAnnexB([...spss, ...ppss]);
       return;
     }
     if (video.kind !== 'avc-frame') return;

@@ -1,7 +1,7 @@
 import type { Logger } from '../../domain/logger.ts';
 import type { VideoTrack, VideoUnit } from '../../domain/media.ts';
 import { parseFlvVideo } from '../../protocol/flv/video-tag.ts';
-import { type NalLengthBytes, avccNals } from '../../protocol/h264/nal.ts';
+import { avccNals } from '../../protocol/h264/nal.ts';
 import { parseSps } from '../../protocol/h264/sps.ts';
 import { AvcInput } from './avc-input.ts';
 import type { PublisherTimeline } from './publisher-timeline.ts';
@@ -19,7 +19,7 @@ export class VideoInput {
   readonly #timeline: PublisherTimeline;
   readonly #logger: Logger;
   readonly #avc = new AvcInput();
-  #nalLengthBytes: NalLengthBytes = 4;
+  #nalLengthBytes = 4;
   #track: VideoTrack | undefined;
   #leadUs = 0;
   #hasUnsupported = false;
@@ -46,10 +46,10 @@ export class VideoInput {
     const video = parseFlvVideo(body);
     switch (video.kind) {
       case 'avc-config': {
-        const { sps, pps, nalLengthBytes } = video.configuration;
-        this.#nalLengthBytes = nalLengthBytes as NalLengthBytes;
-        this.#avc.configure([...sps, ...pps]);
-        if (this.#track === undefined && sps[0]) this.#noteSize(parseSps(sps[0]));
+        const { spss, ppss, nalLengthBytes } = video.configuration;
+        this.#nalLengthBytes = nalLengthBytes;
+        this.#avc.configure([...spss, ...ppss]);
+        if (this.#track === undefined && spss[0]) this.#noteSize(parseSps(spss[0]));
         return undefined;
       }
       case 'avc-frame': {

@@ -1,5 +1,4 @@
 import { ProtocolError } from '../../domain/errors.ts';
-import type { NalLengthBytes } from './nal.ts';
 import { parseSps } from './sps.ts';
 
 /** AVCDecoderConfigurationRecord, "avcC" (ISO/IEC 14496-15 §5.3.3.1). */
@@ -7,7 +6,8 @@ export interface AvcConfiguration {
   readonly profileIdc: number;
   readonly constraintFlags: number;
   readonly levelIdc: number;
-  readonly lengthBytes: NalLengthBytes;
+  /** 1 to 4. */
+  readonly nalLengthBytes: number;
   readonly spss: readonly Buffer[];
   readonly ppss: readonly Buffer[];
 }
@@ -20,8 +20,6 @@ const EXTENDED_PROFILES = new Set([100, 110, 122, 144, 244]);
 /** Throws `H264_AVC_CONFIGURATION` for what is no complete record. The parameter sets are views. */
 export function parseAvcConfiguration(record: Buffer): AvcConfiguration {
   if (record.length < 7 || record[0] !== 1) malformed('no version 1 record');
-  const lengthBytes = (record[4]! & 0x03) + 1;
-  if (lengthBytes === 3) malformed('NAL unit lengths of 3 bytes');
   const { sets: spss, end } = readSets(record, 6, record[5]! & 0x1f);
   if (end >= record.length) malformed('no PPS count');
   const { sets: ppss } = readSets(record, end + 1, record[end]!);
@@ -29,7 +27,7 @@ export function parseAvcConfiguration(record: Buffer): AvcConfiguration {
     profileIdc: record[1]!,
     constraintFlags: record[2]!,
     levelIdc: record[3]!,
-    lengthBytes: lengthBytes as NalLengthBytes,
+    nalLengthBytes: (record[4]! & 0x03) + 1,
     spss,
     ppss,
   };

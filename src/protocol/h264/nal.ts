@@ -13,8 +13,6 @@ export const NAL_FU_A = 28;
 export const START_CODE = Buffer.from([0, 0, 0, 1]);
 export const SHORT_START_CODE = Buffer.from([0, 0, 1]);
 
-export type NalLengthBytes = 1 | 2 | 4;
-
 /** The type in the NAL unit's first byte; 0 for an empty buffer. */
 export function nalType(nal: Buffer): number {
   return (nal[0] ?? 0) & 0x1f;
@@ -47,12 +45,12 @@ export function annexBNals(stream: Buffer): Buffer[] {
  * The NAL units of an access unit with length prefixes (ISO/IEC 14496-15 §5.3.4.2), as views; empty ones are skipped.
  * Throws `H264_NAL_LENGTH` when a length leads out of the unit.
  */
-export function avccNals(accessUnit: Buffer, lengthBytes: NalLengthBytes): Buffer[] {
+export function avccNals(accessUnit: Buffer, nalLengthBytes: number): Buffer[] {
   const nals: Buffer[] = [];
   let at = 0;
   while (at < accessUnit.length) {
-    const start = at + lengthBytes;
-    const end = start > accessUnit.length ? Infinity : start + accessUnit.readUIntBE(at, lengthBytes);
+    const start = at + nalLengthBytes;
+    const end = start > accessUnit.length ? Infinity : start + accessUnit.readUIntBE(at, nalLengthBytes);
     if (end > accessUnit.length) {
       throw new ProtocolError('H264_NAL_LENGTH', `NAL unit at byte ${at} ends outside of its access unit`);
     }
@@ -67,23 +65,8 @@ export function joinAnnexB(nals: readonly Buffer[]): Buffer {
   return Buffer.concat(nals.flatMap((nal) => [START_CODE, nal]));
 }
 
-/** NAL units with four-byte lengths. */
-export function joinAvcc(nals: readonly Buffer[]): Buffer {
-  const joined = Buffer.allocUnsafe(nals.reduce((bytes, nal) => bytes + 4 + nal.length, 0));
-  let at = 0;
-  for (const nal of nals) {
-    at = joined.writeUInt32BE(nal.length, at);
-    at += nal.copy(joined, at);
-  }
-  return joined;
-}
-
-/** Start codes to four-byte lengths. */
-export function annexBToAvcc(stream: Buffer): Buffer {
-  return joinAvcc(annexBNals(stream));
-}
-
-/** Lengths to four-byte start codes; throws `H264_NAL_LENGTH`. */
-export function avccToAnnexB(accessUnit: Buffer, lengthBytes: NalLengthBytes): Buffer {
-  return joinAnnexB(avccNals(accessUnit, lengthBytes));
+/** Lengths to four-byte start codes, behind `prefix`, in one copy; throws `H264_NAL_LENGTH`. */
+export function avccToAnnexB(accessUnit: Buffer, nalLengthBytes: number, prefix?: Buffer): Buffer {
+  const nals = avccNals(accessUnit, nalLengthBytes).flatMap((nal) => [START_CODE, nal]);
+  return Buffer.concat(prefix ? [prefix, ...nals] : nals);
 }

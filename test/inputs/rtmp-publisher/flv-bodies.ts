@@ -2,7 +2,6 @@ import { AmfEcmaArray, type AmfValue } from '../../../src/protocol/amf0/values.t
 import { encodeAmf0 } from '../../../src/protocol/amf0/encode.ts';
 import { buildAacLcConfig } from '../../../src/protocol/aac/audio-specific-config.ts';
 import { buildAvcConfiguration } from '../../../src/protocol/h264/avc-configuration.ts';
-import { joinAvcc } from '../../../src/protocol/h264/nal.ts';
 
 /** Made by x264. */
 export const SPS_360 = Buffer.from('6742c01fda0280bfe5c044000003000400000300f03c60ca80', 'hex');
@@ -20,7 +19,13 @@ export function avcConfig(sps: Buffer = SPS_360): Buffer {
 export function avcFrame(nals: readonly Buffer[], { isKey = false, compositionMs = 0 } = {}): Buffer {
   const head = Buffer.from([isKey ? 0x17 : 0x27, 1, 0, 0, 0]);
   head.writeIntBE(compositionMs, 2, 3);
-  return Buffer.concat([head, joinAvcc(nals)]);
+  return Buffer.concat([head, ...nals.flatMap(withLength)]);
+}
+
+function withLength(nal: Buffer): Buffer[] {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(nal.length);
+  return [length, nal];
 }
 
 export function keyframe(): Buffer {

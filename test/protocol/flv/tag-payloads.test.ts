@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseFlvAudio } from '../../../src/protocol/flv/audio-tag.ts';
-import { avccToAnnexB, parameterSetsAnnexB, parseFlvVideo } from '../../../src/protocol/flv/video-tag.ts';
+import { parseFlvVideo } from '../../../src/protocol/flv/video-tag.ts';
 import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 const CONFIG_TAG = Buffer.from('17000000000142c01effe100046742c01e01000268ce', 'hex');
@@ -10,8 +10,14 @@ describe('the body of a video tag', () => {
   it('with an AVC configuration gives the parameter sets', () => {
     const video = parseFlvVideo(CONFIG_TAG);
     if (video.kind !== 'avc-config') throw new Error(video.kind);
-    expect(video.configuration).toMatchObject({ profile: 0x42, level: 0x1e, nalLengthBytes: 4 });
-    expect(parameterSetsAnnexB(video.configuration).toString('hex')).toBe('000000016742c01e0000000168ce');
+    expect(video.configuration).toEqual({
+      profileIdc: 0x42,
+      constraintFlags: 0xc0,
+      levelIdc: 0x1e,
+      nalLengthBytes: 4,
+      spss: [Buffer.from('6742c01e', 'hex')],
+      ppss: [Buffer.from('68ce', 'hex')],
+    });
   });
 
   it('with a frame gives keyframe flag, signed composition time and NAL units', () => {
@@ -39,22 +45,6 @@ describe('the body of a video tag', () => {
     }
   });
 
-  it('turns length fields of any size into start codes, behind a prefix', () => {
-    const nals = fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { maxLength: 5 });
-    fc.assert(
-      fc.property(nals, fc.constantFrom(1, 2, 4), (units, lengthBytes) => {
-        const avcc = units.flatMap((nal) => {
-          const length = Buffer.alloc(lengthBytes);
-          length.writeUIntBE(nal.length, 0, lengthBytes);
-          return [length, nal];
-        });
-        const annexB = units.flatMap((nal) => [Buffer.from([0, 0, 0, 1]), nal]);
-        const prefix = Buffer.from('prefix');
-        expect(avccToAnnexB(Buffer.concat(avcc), lengthBytes, prefix)).toEqual(Buffer.concat([prefix, ...annexB]));
-      }),
-    );
-  });
-
   it('throws nothing but ProtocolError for any bytes or truncation', () => {
     const anyBody = fc.oneof(
       fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
@@ -62,8 +52,8 @@ describe('the body of a video tag', () => {
     );
     fc.assert(
       fc.property(anyBody, (body) => {
-        for (const parse of [parseFlvVideo, parseFlvAudio, (bytes: Buffer) => avccToAnnexB(bytes, 4)]) {
-          expect(protocolErrorCode(() => parse(body))).toMatch(/^FLV_|^AVC_|^none$/);
+        for (const parse of [parseFlvVideo, parseFlvAudio]) {
+          expect(protocolErrorCode(() => parse(body))).toMatch(/^FLV_|^H264_AVC_CONFIGURATION$|^none$/);
         }
       }),
     );

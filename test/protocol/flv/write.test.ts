@@ -1,9 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseFlvAudio } from '../../../src/protocol/flv/audio-tag.ts';
-import { avccToAnnexB, parseFlvVideo } from '../../../src/protocol/flv/video-tag.ts';
+import { parseFlvVideo } from '../../../src/protocol/flv/video-tag.ts';
 import { aacFrame, aacSequenceHeader } from '../../../src/protocol/flv/write-audio.ts';
 import { avcFrame, avcSequenceHeader } from '../../../src/protocol/flv/write-video.ts';
+import { avccToAnnexB } from '../../../src/protocol/h264/nal.ts';
 import { ChunkReader } from '../../../src/protocol/rtmp/chunk-reader.ts';
 import { ChunkWriter } from '../../../src/protocol/rtmp/chunk-writer.ts';
 import { MESSAGE_TYPE } from '../../../src/protocol/rtmp/raw-message.ts';
@@ -49,11 +50,11 @@ describe('the body of a video message', () => {
     const baseline = avcSequenceHeader([BASELINE_SPS], [PPS]);
     expect(parseFlvVideo(baseline)).toMatchObject({
       kind: 'avc-config',
-      configuration: { profile: 66, level: 31, nalLengthBytes: 4, sps: [BASELINE_SPS], pps: [PPS] },
+      configuration: { profileIdc: 66, levelIdc: 31, nalLengthBytes: 4, spss: [BASELINE_SPS], ppss: [PPS] },
     });
     expect(baseline.subarray(-PPS.length)).toEqual(PPS);
     const high = avcSequenceHeader([HIGH_SPS], [PPS]);
-    expect(parseFlvVideo(high)).toMatchObject({ kind: 'avc-config', configuration: { profile: 100, level: 40 } });
+    expect(parseFlvVideo(high)).toMatchObject({ kind: 'avc-config', configuration: { profileIdc: 100, levelIdc: 40 } });
     expect(high.subarray(-4).toString('hex')).toBe('fdf8f800');
     expect(protocolErrorCode(() => avcSequenceHeader([], [PPS]))).toBe('H264_AVC_CONFIGURATION');
   });

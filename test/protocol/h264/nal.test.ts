@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProtocolError } from '../../../src/domain/errors.ts';
 import { buildAvcConfiguration, parseAvcConfiguration } from '../../../src/protocol/h264/avc-configuration.ts';
-import { annexBNals, annexBToAvcc, avccNals, avccToAnnexB } from '../../../src/protocol/h264/nal.ts';
+import { annexBNals, avccNals, avccToAnnexB } from '../../../src/protocol/h264/nal.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 const HIGH_SPS = Buffer.from('6764001facd9405005bb0110000003001000000303c0f1831960', 'hex');
 const HIGH_PPS = Buffer.from('68ebe3cb22c0', 'hex');
@@ -19,13 +19,19 @@ describe('NAL unit iteration', () => {
     ]);
   });
 
-  it('converts Annex-B to AVCC and back without change', () => {
+  it('turns length fields of any size into start codes, behind a prefix', () => {
     fc.assert(
-      fc.property(fc.array(nal, { minLength: 1, maxLength: 8 }), (nals) => {
-        const stream = Buffer.concat(nals.flatMap((unit) => [Buffer.from([0, 0, 0, 1]), unit]));
-        const avcc = annexBToAvcc(stream);
-        expect(avccNals(avcc, 4)).toEqual(nals);
-        expect(avccToAnnexB(avcc, 4)).toEqual(stream);
+      fc.property(fc.array(nal, { maxLength: 8 }), fc.integer({ min: 1, max: 4 }), (nals, nalLengthBytes) => {
+        const avcc = nals.flatMap((unit) => {
+          const length = Buffer.alloc(nalLengthBytes);
+          length.writeUIntBE(unit.length, 0, nalLengthBytes);
+          return [length, unit];
+        });
+        const stream = avccToAnnexB(Buffer.concat(avcc), nalLengthBytes, Buffer.from('prefix'));
+        expect(stream).toEqual(
+          Buffer.concat([Buffer.from('prefix'), ...nals.flatMap((unit) => [Buffer.from([0, 0, 0, 1]), unit])]),
+        );
+        expect(annexBNals(stream)).toEqual(nals);
       }),
     );
   });
@@ -39,7 +45,12 @@ describe('NAL unit iteration', () => {
     expect(() => avccNals(Buffer.from([0, 0, 0, 3, 1, 2]), 4)).toThrow(
       expect.objectContaining({ code: 'H264_NAL_LENGTH' }),
     );
-    expect(() => avccNals(Buffer.from([0, 0]), 4)).toThrow(ProtocolError);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (bytes, nalLengthBytes) => {
+        const code = protocolErrorCode(() => avccToAnnexB(Buffer.from(bytes), nalLengthBytes));
+        expect(code).toMatch(/^H264_NAL_LENGTH$|^none$/);
+      }),
+    );
   });
 });
 
@@ -50,7 +61,7 @@ describe('avcC', () => {
       profileIdc: 100,
       constraintFlags: 0,
       levelIdc: 31,
-      lengthBytes: 4,
+      nalLengthBytes: 4,
       spss: [HIGH_SPS],
       ppss: [HIGH_PPS],
     });
