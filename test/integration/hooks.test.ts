@@ -1,4 +1,8 @@
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { AUDIO_TRACK, VIDEO_TRACK } from '../../scripts/bench/support/test-stream.ts';
@@ -14,6 +18,7 @@ import { startHookRig, type HookRig } from '../support/hook-rig.ts';
 import { connectObject, RtmpTestClient } from '../support/rtmp-client.ts';
 
 const FAIL = { restOnError: 'FAIL' };
+const WAIT = { timeout: 15_000 };
 const NODE_ID = /^[A-Za-z0-9]{32}@[\d.]+$/;
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 const LOGIN = /^[A-Za-z0-9]{20}$/;
@@ -85,6 +90,15 @@ async function publishOverWebrtc(page: Client, name: string): Promise<RtcClient>
   return peer;
 }
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 function sendMedia(encoder: RtmpTestClient, seconds = 1, fromMs = 0): void {
   const media = (typeId: number, timestampMs: number, payload: Buffer) =>
     encoder.media({ typeId, timestampMs, streamId: 1, payload });
@@ -106,7 +120,7 @@ describe('an RTMP URL of the seed', () => {
     const port = app.ports['rtmp.port']!;
     await using encoder = await RtmpTestClient.publishing(port, STREAM, CONNECT_PARAMS);
     sendMedia(encoder);
-    await expect.poll(() => backend.story).toContain('StreamStatusEvent PUBLISHING');
+    await expect.poll(() => backend.story, WAIT).toContain('StreamStatusEvent PUBLISHING');
     await using player = await RtmpTestClient.playing(port, STREAM, CONNECT_PARAMS);
 
     expect(backend.requests.map(({ path }) => path)).toContain('/my-app/publishStream');
@@ -157,7 +171,7 @@ describe('the whole life', () => {
     expect(await page.status()).toMatchObject({ status: 'UNPUBLISHED' });
     peer.close();
     page.socket.close();
-    await expect.poll(() => rig.backend.story.at(-1)).toBe('ConnectionStatusEvent DISCONNECTED');
+    await expect.poll(() => rig.backend.story.at(-1), WAIT).toBe('ConnectionStatusEvent DISCONNECTED');
     expect(rig.backend.story).toEqual([
       'connect',
       'ConnectionStatusEvent ESTABLISHED',
@@ -184,13 +198,13 @@ describe('the whole life', () => {
     const port = app.ports['rtmp.port']!;
     const encoder = await RtmpTestClient.publishing(port, 'test');
     sendMedia(encoder, 4);
-    await expect.poll(() => backend.story).toContain('StreamStatusEvent PUBLISHING');
+    await expect.poll(() => backend.story, WAIT).toContain('StreamStatusEvent PUBLISHING');
     const player = await RtmpTestClient.playing(port, 'test');
-    await expect.poll(() => backend.story).toContain('StreamStatusEvent PLAYING');
+    await expect.poll(() => backend.story, WAIT).toContain('StreamStatusEvent PLAYING');
     player.say('deleteStream', [null, 1]);
-    await expect.poll(() => backend.story.at(-1)).toBe('StreamStatusEvent STOPPED: Stopped by user');
+    await expect.poll(() => backend.story.at(-1), WAIT).toBe('StreamStatusEvent STOPPED: Stopped by user');
     await player.close();
-    await expect.poll(() => backend.story.at(-1)).toBe('ConnectionStatusEvent DISCONNECTED');
+    await expect.poll(() => backend.story.at(-1), WAIT).toBe('ConnectionStatusEvent DISCONNECTED');
     await rig[Symbol.asyncDispose]();
     await encoder.close();
     expect(backend.story).toEqual([
@@ -281,7 +295,7 @@ describe('a refused stream', () => {
     refusing({});
     await using lenient = await RtmpTestClient.publishing(port, 'test');
     sendMedia(lenient);
-    await expect.poll(() => rig.backend.story.at(-1)).toBe('StreamStatusEvent PUBLISHING');
+    await expect.poll(() => rig.backend.story.at(-1), WAIT).toBe('StreamStatusEvent PUBLISHING');
     strict.socket.terminate();
   });
 
@@ -295,7 +309,7 @@ describe('a refused stream', () => {
     const port = rig.app.ports['rtmp.port']!;
     await using encoder = await RtmpTestClient.publishing(port, 'mine');
     sendMedia(encoder);
-    await expect.poll(() => rig.backend.story).toContain('StreamStatusEvent PUBLISHING');
+    await expect.poll(() => rig.backend.story, WAIT).toContain('StreamStatusEvent PUBLISHING');
     const found = await rig.app.rest('/rest-api/stream/find_all');
     expect(found.json()).toMatchObject([{ name: 'renamed', record: false }]);
   });
@@ -312,7 +326,7 @@ describe('a refused stream', () => {
     await using encoder = await RtmpTestClient.publishing(rig.app.ports['rtmp.port']!, 'test');
     sendMedia(encoder, 5);
     await encoder.closed;
-    await expect.poll(() => rig.backend.story).toContain('StreamStatusEvent FAILED: Terminated by keep-alive');
+    await expect.poll(() => rig.backend.story, WAIT).toContain('StreamStatusEvent FAILED: Terminated by keep-alive');
     expect(rig.backend.bodies('StreamKeepAliveEvent')[0]).toMatchObject({ name: 'test', status: 'PUBLISHING' });
   });
 });
@@ -322,12 +336,12 @@ it('a backend that hangs holds up no media, and only those who must wait for it'
   const port = rig.app.ports['rtmp.port']!;
   await using encoder = await RtmpTestClient.publishing(port, 'test');
   sendMedia(encoder);
-  await expect.poll(() => rig.backend.story).toContain('StreamStatusEvent PUBLISHING');
+  await expect.poll(() => rig.backend.story, WAIT).toContain('StreamStatusEvent PUBLISHING');
   await using player = await RtmpTestClient.playing(port, 'test');
-  await expect.poll(() => rig.backend.story).toContain('StreamStatusEvent PLAYING');
+  await expect.poll(() => rig.backend.story, WAIT).toContain('StreamStatusEvent PLAYING');
   rig.backend.answer = () => {};
   const waiting = await openPage(rig);
-  await expect.poll(() => rig.backend.story.at(-1)).toBe('connect');
+  await expect.poll(() => rig.backend.story.at(-1), WAIT).toBe('connect');
   const before = player.count('video');
   sendMedia(encoder, 2, 1000);
   await player.until(() => player.count('video') >= before + 50, 'two seconds of pictures');
@@ -342,7 +356,7 @@ it('requests are signed with rest_hook_secret_key, which is in no log', async ()
     request.method === 'connect' ? mirror(response, request) : json(response, {}, 500);
   const page = await establishedPage(rig);
   page.send('submitBugReport', { text: 'ÄÖÜ €' });
-  await expect.poll(() => rig.backend.story).toContain('submitBugReport');
+  await expect.poll(() => rig.backend.story, WAIT).toContain('submitBugReport');
   for (const { raw, headers } of rig.backend.requests) {
     expect(headers.authorization).toBe(`WCS ${createHmac('md5', secret).update(raw).digest('hex')}`);
   }
@@ -353,7 +367,7 @@ it('requests are signed with rest_hook_secret_key, which is in no log', async ()
 it('metrics count hooks by method and outcome, and how long they take', async () => {
   await using rig = await startHookRig();
   const page = await establishedPage(rig);
-  await expect.poll(() => rig.backend.story).toContain('ConnectionStatusEvent ESTABLISHED');
+  await expect.poll(() => rig.backend.story, WAIT).toContain('ConnectionStatusEvent ESTABLISHED');
   rig.backend.answer = TROUBLES['refuses with 403']!;
   page.send('availableStream', { mediaSessionId: 'x', name: 'none' });
   await page.next('availableStream');
@@ -372,6 +386,34 @@ it('EchoApp of this server may be the backend of another application', async () 
   const page = await establishedPage(rig);
   expect(rig.backend.requests).toEqual([]);
   page.socket.terminate();
+});
+
+it('the backend in the manual lets its stream be published with the key, and no other', async () => {
+  const manual = await readFile(new URL('../../docs/hooks.md', import.meta.url), 'utf8');
+  const program = /```js\n(.*?)```/s.exec(manual)![1]!;
+  const port = await freePort();
+  await using started = new AsyncDisposableStack();
+  const child = execa('node', ['--input-type=module', '-'], {
+    preferLocal: true,
+    input: program,
+    env: { PORT: String(port) },
+    reject: false,
+  });
+  started.defer(async () => {
+    child.kill();
+    await child;
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await expect.poll(() => fetch(url, { method: 'POST', body: '{}' }).then((answer) => answer.status), WAIT).toBe(200);
+  await using rig = await startHookRig({}, { url });
+  const rtmpPort = rig.app.ports['rtmp.port']!;
+  await using allowed = await RtmpTestClient.publishing(rtmpPort, 'stream1?key=secret');
+  for (const name of ['stream1?key=wrong', 'stream2?key=secret', 'stream1']) {
+    await using refused = await RtmpTestClient.connected(rtmpPort);
+    refused.say('publish', [null, name, 'live'], 1);
+    await refused.status('NetStream.Publish.Denied');
+  }
+  expect(allowed.isClosed).toBe(false);
 });
 
 it('the node id is that of the data directory: it survives a restart', async () => {

@@ -6,6 +6,7 @@ import { json, mirror, TROUBLES, withConfig } from '../../support/hook-backend.t
 import { hooksFixture } from './hooks-fixture.ts';
 
 const FAIL = { restOnError: 'FAIL' };
+const WAIT = { timeout: 15_000 };
 
 async function connected(hooks: RestHooks, session: BackendSession): Promise<BackendSession> {
   expect(await hooks.ask(session, 'connect', {})).toEqual({ allowed: true });
@@ -103,13 +104,13 @@ describe('connect', () => {
     await using f = await hooksFixture();
     prepare(f);
     const asked = f.hooks.ask(f.session(), 'connect', {});
-    await expect.poll(() => f.backend.requests.length).toBe(1);
+    await expect.poll(() => f.backend.requests.length, WAIT).toBe(1);
     f.clock.advance(14_999);
     expect(f.done).toEqual([]);
     f.clock.advance(1);
     expect(await asked).toEqual({ allowed: false });
     expect(f.done).toMatchObject([{ outcome: 'timeout', seconds: 15 }]);
-    await expect.poll(() => f.backend.openConnections).toBe(0);
+    await expect.poll(() => f.backend.openConnections, WAIT).toBe(0);
   });
 
   it('is refused when nobody listens', async () => {
@@ -250,7 +251,7 @@ describe('the order', () => {
     };
     void status(f.hooks, session, 'PENDING');
     const asked = f.hooks.ask(session, 'playStream', {});
-    await expect.poll(() => f.backend.story).toEqual(['connect', 'StreamStatusEvent PENDING']);
+    await expect.poll(() => f.backend.story, WAIT).toEqual(['connect', 'StreamStatusEvent PENDING']);
     f.clock.advance(1000);
     expect(await asked).toEqual({ allowed: true });
     expect(f.backend.story.at(-1)).toBe('playStream');
@@ -288,7 +289,7 @@ describe('a backend that hangs', () => {
     await using f = await hooksFixture({ maxConnections: 3, more });
     f.backend.answer = () => {};
     const asked = Array.from({ length: 10 }, () => f.hooks.ask(f.session(), 'connect', {}));
-    await expect.poll(() => f.backend.requests.length).toBe(3);
+    await expect.poll(() => f.backend.requests.length, WAIT).toBe(3);
     expect(await f.hooks.ask(f.session('other'), 'connect', {})).toEqual({ allowed: true });
     f.clock.advance(15_000);
     expect(await Promise.all(asked)).toEqual(asked.map(() => ({ allowed: false })));
@@ -324,12 +325,12 @@ describe('the end of the server', () => {
     const session = f.session();
     const verdicts = ['a', 'b'].map((value) => status(f.hooks, session, value));
     const asked = f.hooks.ask(f.session(), 'connect', {});
-    await expect.poll(() => f.backend.requests.length).toBe(2);
+    await expect.poll(() => f.backend.requests.length, WAIT).toBe(2);
     const closed = f.hooks.close();
     f.clock.advance(2000);
     await closed;
     expect(await Promise.all([...verdicts, asked])).toEqual(['ok', 'ok', { allowed: false }]);
-    await expect.poll(() => f.backend.openConnections).toBe(0);
+    await expect.poll(() => f.backend.openConnections, WAIT).toBe(0);
     expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: false });
     expect(f.clock.pendingTimers).toBe(0);
   });
