@@ -1,7 +1,7 @@
 import { audioTranscodeArguments } from '../../pipelines/audio-transcode.ts';
-import { startChild, type Child, type ChildEnd } from '../supervisor/child-process.ts';
 import type { AudioInput, TimedAudio } from './audio-input.ts';
 import { AUDIO_OUTPUTS, type AudioOutputCodec } from './audio-output.ts';
+import { EncoderProcess } from './encoder-process.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 
 export interface AudioEncoderRunOptions {
@@ -14,10 +14,10 @@ export interface AudioEncoderRunOptions {
   readonly startPtsUs: number;
   /** How far into frame 0 that sample shall be heard. */
   readonly offsetSamples: number;
-  /** Frames in order, from 0; frame 0 begins `offsetSamples` before `startPtsUs`. Not called after `close` or `abandon`. */
+  /** Frames in order, from 0; frame 0 begins `offsetSamples` before `startPtsUs`. */
   readonly onFrame: (frameIndex: number, frame: Buffer) => void;
-  /** Once, unless it was abandoned first. */
-  readonly onEnd: (end: ChildEnd, stderrLines: readonly string[]) => void;
+  /** As that of the process. */
+  readonly onEnd: (reason: string) => void;
 }
 
 export type FeedResult = 'fed' | 'dropped' | 'hole' | 'clogged';
@@ -28,7 +28,7 @@ const MAX_FILLED_HOLE_US = 1_000_000;
 
 /** One life of one audio encoder: an ffmpeg whose input has no holes, so that its frames can be counted instead of timed. */
 export class AudioEncoderRun {
-  readonly #child: Child;
+  readonly process: EncoderProcess;
   readonly #input: AudioInput;
   readonly #options: AudioEncoderRunOptions;
   readonly #framesOf: (chunk: Buffer) => Buffer[];
@@ -36,11 +36,9 @@ export class AudioEncoderRun {
   readonly #primingFrames: number;
   #samplesFed = 0;
   #framesRead = 0;
-  #waitingSinceUs: number | undefined;
-  #isOver = false;
 
   constructor(options: AudioEncoderRunOptions) {
-    const { host, input, to, bitrateBps, offsetSamples } = options;
+    const { host, input, to, bitrateBps, offsetSamples, onEnd } = options;
     const { frameSamples, delaySamples, frameReader } = AUDIO_OUTPUTS[to];
     // What the encoder's own delay leaves of the offset is silence in front of the input.
     const leadSamples = (offsetSamples - delaySamples + frameSamples) % frameSamples;
@@ -48,43 +46,29 @@ export class AudioEncoderRun {
     this.#input = input;
     this.#framesOf = frameReader();
     this.#primingFrames = (leadSamples + delaySamples - offsetSamples) / frameSamples;
-    this.#child = startChild({
-      program: host.ffmpegPath,
+    this.process = new EncoderProcess({
+      host,
+      kind: 'audio',
       args: audioTranscodeArguments({ from: input.format, to, bitrateBps, leadSamples }),
-      name: 'audio-transcode',
-      nonce: host.nonce,
-      inputFd: 0,
-      outputFds: [1],
-      logger: host.logger,
-      clock: host.clock,
+      onOutput: (chunk) => this.#read(chunk),
+      onEnd,
     });
-    if (input.header) this.#child.input?.write(input.header);
-    this.#child.outputs.get(1)?.on('data', (chunk: Buffer) => this.#read(chunk));
-    void this.#child.ended.then((end) => {
-      if (this.#isOver) return;
-      this.#isOver = true;
-      options.onEnd(end, this.#child.stderrLines());
-    });
+    if (input.header) this.process.input?.write(input.header);
   }
 
   get hasProducedFrames(): boolean {
     return this.#framesRead > this.#primingFrames;
   }
 
-  /** For how long there has been input but no output. */
-  waitedUs(nowUs: number): number {
-    return this.#waitingSinceUs === undefined ? 0 : nowUs - this.#waitingSinceUs;
-  }
-
   /** Puts one unit at its time: fills a short hole before it, drops it where its time is already written. */
   feed(unit: TimedAudio): FeedResult {
-    const { input } = this.#child;
+    const { input } = this.process;
     if (!input || input.writableLength > MAX_INPUT_QUEUE_BYTES) return 'clogged';
     const expectedUs = this.#options.startPtsUs + (this.#samplesFed * 1000) / 48;
     const aheadUs = unit.ptsUs - expectedUs;
     if (aheadUs > MAX_FILLED_HOLE_US) return 'hole';
     if (aheadUs <= -unit.durationUs) return 'dropped';
-    this.#waitingSinceUs ??= this.#options.host.clock.monotonicUs();
+    this.process.noteInput();
     const { silence, silenceSamples } = this.#input;
     const silenceUs = (silenceSamples * 1000) / 48;
     for (let left = aheadUs; left >= silenceUs; left -= silenceUs) this.#write(silence, silenceSamples);
@@ -92,34 +76,16 @@ export class AudioEncoderRun {
     return 'fed';
   }
 
-  /** Kills it; it says nothing any more. */
-  async abandon(): Promise<void> {
-    this.#isOver = true;
-    await this.#child.kill();
-  }
-
-  /** Ends it in order; it says nothing any more. */
-  async close(): Promise<void> {
-    this.#isOver = true;
-    await this.#child.stop();
-  }
-
   #write(data: Buffer, samples: number): void {
     this.#samplesFed += samples;
-    for (const chunk of this.#input.chunks(data, samples)) this.#child.input?.write(chunk);
+    for (const chunk of this.#input.chunks(data, samples)) this.process.input?.write(chunk);
   }
 
   #read(chunk: Buffer): void {
-    if (this.#isOver) return;
-    try {
-      for (const frame of this.#framesOf(chunk)) {
-        this.#waitingSinceUs = undefined;
-        const index = this.#framesRead++ - this.#primingFrames;
-        if (index >= 0) this.#options.onFrame(index, frame);
-      }
-    } catch (error) {
-      this.#options.host.logger.warn({ error: String(error) }, 'audio encoder wrote what cannot be read');
-      void this.#child.kill();
+    for (const frame of this.#framesOf(chunk)) {
+      this.process.noteFrame();
+      const index = this.#framesRead++ - this.#primingFrames;
+      if (index >= 0) this.#options.onFrame(index, frame);
     }
   }
 }

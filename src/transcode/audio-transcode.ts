@@ -1,11 +1,10 @@
 import type { Closable } from '../domain/life-cycle.ts';
 import type { AudioTrack, AudioUnit } from '../domain/media.ts';
-import { classifyFfmpegEnd } from '../supervisor/ffmpeg-exit.ts';
 import { AudioEncoderRun } from './audio-encoder-run.ts';
 import { audioInputFor, type FlvSound, type TimedAudio } from './audio-input.ts';
 import { AUDIO_OUTPUTS, type AudioOutput, type AudioOutputCodec } from './audio-output.ts';
+import { EncoderSuccession } from './encoder-succession.ts';
 import { FrameGrid, TRANSCODED_SAMPLE_RATE_HZ } from './frame-grid.ts';
-import { RestartBackoff } from './restart-backoff.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 
 export interface AudioTranscodeOptions {
@@ -53,101 +52,84 @@ export function startAudioTranscode(options: AudioTranscodeOptions): AudioTransc
 
 class AudioTranscoder implements AudioTranscode {
   readonly track: AudioTrack;
-  readonly counters = { units: 0, silentUnits: 0, droppedUnits: 0, restarts: 0 };
   readonly #options: AudioTranscodeOptions;
   readonly #output: AudioOutput;
-  readonly #backoff = new RestartBackoff();
-  readonly #dying = new Set<Promise<void>>();
+  readonly #encoders: EncoderSuccession<AudioEncoderRun>;
+  readonly #counters = { units: 0, silentUnits: 0, droppedUnits: 0 };
   #grid: FrameGrid | undefined;
   #nextIndex = 0;
-  #run: AudioEncoderRun | undefined;
-  #hasDiedBefore = false;
-  #isOver = false;
-  #closing: Promise<void> | undefined;
 
   constructor(options: AudioTranscodeOptions) {
     // Each run gets an input of its own; whether there can be one is known now.
     audioInputFor(options.from);
     this.#options = options;
+    this.#encoders = new EncoderSuccession({ host: options.host, kind: 'audio', onEnd: options.onEnd });
     this.#output = AUDIO_OUTPUTS[options.to];
     this.track = { codec: options.to, sampleRateHz: TRANSCODED_SAMPLE_RATE_HZ, channels: 2 };
   }
 
+  get counters(): AudioTranscode['counters'] {
+    return { ...this.#counters, restarts: this.#encoders.deaths };
+  }
+
   feed(unit: TimedAudio): void {
-    if (this.#isOver) return;
+    if (this.#encoders.isOver) return;
     const nowUs = this.#options.host.clock.monotonicUs();
     this.#grid ??= new FrameGrid(unit.ptsUs, this.#output.frameSamples);
-    if (this.#run && this.#run.waitedUs(nowUs) > STALL_US) this.#abandonRun('does not answer', nowUs);
+    this.#encoders.abandonStalled(STALL_US, nowUs);
     this.#write(unit, nowUs);
     this.#coverWithSilence(unit, nowUs);
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all([this.#run?.close(), ...this.#dying]);
-    this.#run = undefined;
+    return this.#encoders.close();
   }
 
   #write(unit: TimedAudio, nowUs: number): void {
-    if (!this.#run && this.#backoff.mayStart(nowUs)) this.#run = this.#startRun(unit.ptsUs, nowUs);
-    let result = this.#run?.feed(unit);
+    if (this.#encoders.mayStart(nowUs)) this.#startRun(unit.ptsUs, nowUs);
+    let result = this.#encoders.run?.feed(unit);
     if (result === 'hole') {
-      this.#retireRun();
-      this.#run = this.#startRun(unit.ptsUs, nowUs);
-      result = this.#run.feed(unit);
+      this.#encoders.retire();
+      result = this.#startRun(unit.ptsUs, nowUs).feed(unit);
     }
-    if (result === 'clogged') this.#abandonRun('takes no more input', nowUs);
-    if (result !== 'fed') this.counters.droppedUnits++;
+    if (result === 'clogged') this.#encoders.abandon('takes no more input', nowUs);
+    if (result !== 'fed') this.#counters.droppedUnits++;
   }
 
   #startRun(startPtsUs: number, nowUs: number): AudioEncoderRun {
-    const grid = this.#grid!;
-    const { index: startIndex, offsetSamples } = grid.locate(startPtsUs);
+    const { index: startIndex, offsetSamples } = this.#grid!.locate(startPtsUs);
+    const { host, from, to, bitrateBps } = this.#options;
     this.#fillTo(startIndex);
-    this.#backoff.started(nowUs);
-    const run = new AudioEncoderRun({
-      host: this.#options.host,
-      input: audioInputFor(this.#options.from),
-      to: this.#options.to,
-      bitrateBps: this.#options.bitrateBps,
-      startPtsUs,
-      offsetSamples,
-      onFrame: (frameIndex, frame) => this.#giveEncoded(startIndex + frameIndex, frame),
-      onEnd: (end, stderrLines) => {
-        this.#run = undefined;
-        const { exitClass, detail } = classifyFfmpegEnd(end, stderrLines, false);
-        this.#died(`${exitClass}: ${detail}`, this.#options.host.clock.monotonicUs());
-      },
-    });
-    return run;
+    const input = audioInputFor(from);
+    const onFrame = (frameIndex: number, frame: Buffer) => this.#giveEncoded(startIndex + frameIndex, frame);
+    return this.#encoders.start(
+      nowUs,
+      (onEnd) => new AudioEncoderRun({ host, input, to, bitrateBps, startPtsUs, offsetSamples, onFrame, onEnd }),
+    );
   }
 
   #coverWithSilence(unit: TimedAudio, nowUs: number): void {
     const endUs = unit.ptsUs + unit.durationUs;
-    if (!this.#run) {
+    const { run, deaths } = this.#encoders;
+    if (!run) {
       this.#fillTo(this.#grid!.locate(endUs).index);
       return;
     }
-    const isRestarting = this.#hasDiedBefore && !this.#run.hasProducedFrames;
-    if (this.#run.waitedUs(nowUs) < (isRestarting ? RESTART_PATIENCE_US : PATIENCE_US)) return;
+    const isRestarting = deaths > 0 && !run.hasProducedFrames;
+    if (run.process.waitedUs(nowUs) < (isRestarting ? RESTART_PATIENCE_US : PATIENCE_US)) return;
     this.#fillTo(this.#grid!.locate(endUs - SILENCE_LAG_US).index);
   }
 
   #fillTo(endIndex: number): void {
     if (endIndex - this.#nextIndex > MAX_SILENT_FRAMES) this.#nextIndex = endIndex;
     while (this.#nextIndex < endIndex) {
-      this.counters.silentUnits++;
+      this.#counters.silentUnits++;
       this.#give(this.#output.silence);
     }
   }
 
   #giveEncoded(index: number, frame: Buffer): void {
-    if (this.#isOver || index < this.#nextIndex) return;
+    if (this.#encoders.isOver || index < this.#nextIndex) return;
     this.#fillTo(index);
     this.#give(frame);
   }
@@ -155,7 +137,7 @@ class AudioTranscoder implements AudioTranscode {
   #give(data: Buffer): void {
     const index = this.#nextIndex++;
     const grid = this.#grid!;
-    this.counters.units++;
+    this.#counters.units++;
     this.#options.onUnit({
       kind: 'audio',
       codec: this.#options.to,
@@ -163,34 +145,5 @@ class AudioTranscoder implements AudioTranscode {
       durationUs: grid.durationUs(index),
       data,
     });
-  }
-
-  #retireRun(): void {
-    this.#track(this.#run?.close());
-    this.#run = undefined;
-  }
-
-  #abandonRun(reason: string, nowUs: number): void {
-    this.#track(this.#run?.abandon());
-    this.#run = undefined;
-    this.#died(reason, nowUs);
-  }
-
-  /** Remembers an encoder that is on its way out, so that `close` can wait for it. */
-  #track(dying: Promise<void> | undefined): void {
-    if (!dying) return;
-    const gone = dying.then(() => void this.#dying.delete(gone));
-    this.#dying.add(gone);
-  }
-
-  #died(reason: string, nowUs: number): void {
-    if (this.#isOver) return;
-    this.#hasDiedBefore = true;
-    this.counters.restarts++;
-    this.#backoff.died(nowUs);
-    this.#options.host.logger.warn({ reason, restarts: this.counters.restarts }, 'audio encoder died');
-    if (!this.#backoff.isExhausted) return;
-    this.#isOver = true;
-    this.#options.onEnd(`the audio encoder keeps dying: ${reason}`);
   }
 }

@@ -3,9 +3,8 @@ import type { Closable } from '../domain/life-cycle.ts';
 import type { VideoUnit } from '../domain/media.ts';
 import { GopCache } from '../hub/gop-cache.ts';
 import type { RenditionNeed } from '../hub/unit-source.ts';
-import { classifyFfmpegEnd } from '../supervisor/ffmpeg-exit.ts';
 import { renditionCanvas } from './canvas.ts';
-import { RestartBackoff } from './restart-backoff.ts';
+import { EncoderSuccession } from './encoder-succession.ts';
 import type { TranscoderHost } from './transcoder-host.ts';
 import { VideoEncoderRun } from './video-encoder-run.ts';
 
@@ -44,52 +43,47 @@ export function startVideoTranscode(options: VideoTranscodeOptions): VideoTransc
 }
 
 class VideoTranscoder implements VideoTranscode {
-  readonly counters = { units: 0, droppedUnits: 0, restarts: 0 };
   readonly #options: VideoTranscodeOptions;
-  readonly #backoff = new RestartBackoff();
-  readonly #dying = new Set<Promise<void>>();
+  readonly #encoders: EncoderSuccession<VideoEncoderRun>;
+  readonly #counters = { units: 0, droppedUnits: 0 };
   readonly #gop: GopCache;
   #pipeline: VideoTranscodePipeline | undefined;
-  #run: VideoEncoderRun | undefined;
   #codec: VideoUnit['codec'] | undefined;
   #isDropping = false;
   #lastDtsUs = Number.NEGATIVE_INFINITY;
   #lastRequestUs = Number.NEGATIVE_INFINITY;
-  #isOver = false;
-  #closing: Promise<void> | undefined;
 
   constructor(options: VideoTranscodeOptions) {
     this.#options = options;
+    this.#encoders = new EncoderSuccession({ host: options.host, kind: 'video', onEnd: options.onEnd });
     this.#gop = new GopCache({ maxBytes: options.maxQueueBytes / 2, maxDurationUs: MAX_REPLAY_US });
   }
 
+  get counters(): VideoTranscode['counters'] {
+    return { ...this.#counters, restarts: this.#encoders.deaths };
+  }
+
   feed(unit: VideoUnit): void {
-    if (this.#isOver) return;
+    if (this.#encoders.isOver) return;
     const nowUs = this.#options.host.clock.monotonicUs();
-    if (this.#run && this.#run.waitedUs(nowUs) > STALL_US) this.#abandonRun(nowUs);
+    this.#encoders.abandonStalled(STALL_US, nowUs);
     if (this.#codec !== undefined && unit.codec !== this.#codec) this.#retireRun();
     this.#gop.push(unit);
-    if (!this.#run && this.#backoff.mayStart(nowUs)) {
-      if (this.#startRun()) return;
+    if (this.#encoders.mayStart(nowUs)) {
+      if (this.#startRun(nowUs)) return;
       this.#requestKeyframe(nowUs);
     }
-    if (this.#run && this.#hasRoom(this.#run, unit, nowUs)) this.#run.feed(unit);
-    else this.counters.droppedUnits++;
+    const { run } = this.#encoders;
+    if (run && this.#hasRoom(run, unit, nowUs)) run.feed(unit);
+    else this.#counters.droppedUnits++;
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all([this.#run?.close(), ...this.#dying]);
-    this.#run = undefined;
+    return this.#encoders.close();
   }
 
   /** Starts with all there is since the last keyframe; false where that is not known. */
-  #startRun(): boolean {
+  #startRun(nowUs: number): boolean {
     const units = this.#gop.units.filter((unit) => unit.kind === 'video');
     const [first] = units;
     if (!first?.isKeyframe || first.width <= 0 || first.height <= 0) return false;
@@ -101,21 +95,14 @@ class VideoTranscoder implements VideoTranscode {
     };
     const givenMs = (this.#lastDtsUs - first.ptsUs) / 1000;
     const resumeAtMs = givenMs < 0 ? undefined : givenMs + RESUME_MARGIN_MS;
+    const pipeline = { ...this.#pipeline, resumeAtMs };
     this.#isDropping = false;
     this.#codec = first.codec;
-    this.#backoff.started(host.clock.monotonicUs());
-    this.#run = new VideoEncoderRun({
-      host,
-      pipeline: { ...this.#pipeline, resumeAtMs },
-      first,
-      onUnit: (encoded) => this.#give(encoded),
-      onEnd: (end, stderrLines) => {
-        this.#run = undefined;
-        const { exitClass, detail } = classifyFfmpegEnd(end, stderrLines, false);
-        this.#died(`${exitClass}: ${detail}`, host.clock.monotonicUs());
-      },
-    });
-    for (const unit of units) this.#run.feed(unit);
+    const run = this.#encoders.start(
+      nowUs,
+      (onEnd) => new VideoEncoderRun({ host, pipeline, first, onUnit: (encoded) => this.#give(encoded), onEnd }),
+    );
+    for (const unit of units) run.feed(unit);
     return true;
   }
 
@@ -133,9 +120,9 @@ class VideoTranscoder implements VideoTranscode {
   }
 
   #give(unit: VideoUnit): void {
-    if (this.#isOver || unit.dtsUs <= this.#lastDtsUs) return;
+    if (this.#encoders.isOver || unit.dtsUs <= this.#lastDtsUs) return;
     this.#lastDtsUs = unit.dtsUs;
-    this.counters.units++;
+    this.#counters.units++;
     this.#options.onUnit(unit);
   }
 
@@ -149,30 +136,6 @@ class VideoTranscoder implements VideoTranscode {
   #retireRun(): void {
     this.#gop.clear();
     this.#codec = undefined;
-    this.#track(this.#run?.close());
-    this.#run = undefined;
-  }
-
-  #abandonRun(nowUs: number): void {
-    this.#track(this.#run?.abandon());
-    this.#run = undefined;
-    this.#died('does not answer', nowUs);
-  }
-
-  /** Remembers an encoder that is on its way out, so that `close` can wait for it. */
-  #track(dying: Promise<void> | undefined): void {
-    if (!dying) return;
-    const gone = dying.then(() => void this.#dying.delete(gone));
-    this.#dying.add(gone);
-  }
-
-  #died(reason: string, nowUs: number): void {
-    if (this.#isOver) return;
-    this.counters.restarts++;
-    this.#backoff.died(nowUs);
-    this.#options.host.logger.warn({ reason, restarts: this.counters.restarts }, 'video encoder died');
-    if (!this.#backoff.isExhausted) return;
-    this.#isOver = true;
-    this.#options.onEnd(`the video encoder keeps dying: ${reason}`);
+    this.#encoders.retire();
   }
 }
