@@ -12,6 +12,7 @@ const NGINX = '/usr/sbin/nginx';
 const RTMP_MODULE = '/usr/lib/nginx/modules/ngx_rtmp_module.so';
 const LOOPBACK = '127.0.0.1';
 const START_TIMEOUT_MS = 10_000;
+const DEFAULT_MAX_MESSAGE_BYTES = 1 << 20;
 
 /** One notification of nginx-rtmp: `call` is its kind (`connect`, `publish`, `play`, `publish_done`, …), the rest its arguments. */
 export type NginxCall = Readonly<Record<string, string>>;
@@ -24,6 +25,8 @@ export interface NginxRtmpOptions {
   readonly apps?: readonly string[];
   /** Write what is published to the files of `recordingPath`. */
   readonly isRecording?: boolean;
+  /** The largest message it takes; its own default is 1 MiB. */
+  readonly maxMessageBytes?: number;
   /** Where it listens, where its notifications go, and the program that starts it there. Default this machine's loopback. */
   readonly network?: { readonly address: string; readonly hostAddress: string; readonly program: string };
 }
@@ -79,6 +82,7 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
     notify: `http://${hostAddress}:${notifyPort}/`,
     apps,
     isRecording: options.isRecording ?? false,
+    maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
   });
   await writeFile(join(directory, 'nginx.conf'), text);
   const args = ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', join(directory, 'error.log')];
@@ -135,10 +139,11 @@ interface Configuration {
   readonly notify: string;
   readonly apps: readonly string[];
   readonly isRecording: boolean;
+  readonly maxMessageBytes: number;
 }
 
 function configuration(options: Configuration): string {
-  const { directory, address, rtmpPort, statPort, notify, apps, isRecording } = options;
+  const { directory, address, rtmpPort, statPort, notify, apps, isRecording, maxMessageBytes } = options;
   const applications = apps.map(
     (app) => `    application ${app} { live on; on_publish ${notify}; on_publish_done ${notify}; on_play ${notify}; }`,
   );
@@ -156,6 +161,7 @@ rtmp {
   server {
     listen ${address}:${rtmpPort};
     on_connect ${notify};
+    max_message ${maxMessageBytes};
     ${isRecording ? `record all; record_path ${directory};` : 'record off;'}
 ${applications.join('\n')}
   }
