@@ -27,6 +27,26 @@ async function udpClient(host: PeerHost, family: 4 | 6 = 4): Promise<PeerClient>
   return client;
 }
 
+async function tcpClient(host: PeerHost, splitBytes?: number): Promise<PeerClient> {
+  const client = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort, splitBytes);
+  cleanups.push(() => client.close());
+  return client;
+}
+
+/** Nominates the client's path and finishes DTLS on it. */
+async function connect(client: PeerClient, { peer, connected }: ObservedPeer): Promise<void> {
+  await client.bind(peer.local, { nominate: true });
+  await client.handshake();
+  await connected;
+}
+
+async function connectedPeer(host: PeerHost): Promise<{ observed: ObservedPeer; client: PeerClient }> {
+  const observed = await ObservedPeer.create(host);
+  const client = await udpClient(host);
+  await connect(client, observed);
+  return { observed, client };
+}
+
 const rtp = (text: string) => Buffer.concat([Buffer.from([0x80]), Buffer.from(text)]);
 
 describe('a peer over UDP', () => {
@@ -85,9 +105,7 @@ describe('a peer over UDP', () => {
     const host = await start();
     const observed = await ObservedPeer.create(host);
     const [first, second] = [await udpClient(host), await udpClient(host)];
-    await first.bind(observed.peer.local, { nominate: true });
-    await first.handshake();
-    await observed.connected;
+    await connect(first, observed);
     await second.bind(observed.peer.local);
     observed.peer.send(rtp('to the first'));
     expect(await first.nextMedia()).toEqual(rtp('to the first'));
@@ -181,9 +199,7 @@ describe('STUN that is not authenticated', () => {
     const host = await start();
     const observed = await ObservedPeer.create(host);
     const [client, attacker] = [await udpClient(host), await udpClient(host)];
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    await connect(client, observed);
     const { packet } = attacker.request(observed.peer.local, {
       nominate: true,
       password: 'a wrong password of 24 chars',
@@ -374,11 +390,7 @@ describe('DTLS towards a peer', () => {
   it('sends its Finished again for a genuine repetition, and not for a forged one', async () => {
     const clock = new ManualClock();
     const host = await start({}, clock);
-    const observed = await ObservedPeer.create(host);
-    const client = await udpClient(host);
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const { observed, client } = await connectedPeer(host);
     clock.advance(1000);
     const finished = Buffer.from(`1400000c000500000000000c${'00'.repeat(12)}`, 'hex');
     const header = { contentType: 22, version: 0xfefd, sequenceNumber: 60 };
@@ -395,11 +407,7 @@ describe('DTLS towards a peer', () => {
 
   it('ends with the close_notify of the browser and tells the browser of its own', async () => {
     const host = await start();
-    const observed = await ObservedPeer.create(host);
-    const client = await udpClient(host);
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const { observed, client } = await connectedPeer(host);
     // A forged one in the clear, from the right address, is nobody's.
     client.send(Buffer.from('15fefd000000000000000900020100', 'hex'));
     await client.bind(observed.peer.local);
@@ -408,11 +416,7 @@ describe('DTLS towards a peer', () => {
     expect(await observed.ended).toBe('remote_closed');
     expect(host.counters).toMatchObject({ peers: 0, udpPaths: 0 });
 
-    const next = await ObservedPeer.create(host);
-    const other = await udpClient(host);
-    await other.bind(next.peer.local, { nominate: true });
-    await other.handshake();
-    await next.connected;
+    const { observed: next, client: other } = await connectedPeer(host);
     const told = other.dtls!.onClose.asPromise();
     next.peer.close();
     next.peer.close();
@@ -422,11 +426,7 @@ describe('DTLS towards a peer', () => {
 
   it('ignores renegotiation and stays connected', async () => {
     const host = await start();
-    const observed = await ObservedPeer.create(host);
-    const client = await udpClient(host);
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const { observed, client } = await connectedPeer(host);
     const datagrams = client.dtlsDatagrams.length;
     const hello = Buffer.from('16fefd000000000000000a000c010000000006000000000000', 'hex');
     client.send(hello);
@@ -465,11 +465,7 @@ describe('a peer that falls silent', () => {
   it('ends with ice_keep_alive after the last packet or STUN request, not before', async () => {
     const clock = new ManualClock();
     const host = await start({}, clock);
-    const observed = await ObservedPeer.create(host);
-    const client = await udpClient(host);
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const { observed, client } = await connectedPeer(host);
     clock.advance(20_000);
     const arrived = observed.nextPacket();
     client.send(rtp('alive'));
@@ -490,11 +486,8 @@ describe('ICE-TCP', () => {
     const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
     const [candidate] = observed.peer.local.candidates;
     expect(candidate).toMatchObject({ protocol: 'tcp', port: host.ports.tcpPort });
-    const client = await PeerClient.tcp('127.0.0.1', candidate!.port, splitBytes);
-    cleanups.push(() => client.close());
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const client = await tcpClient(host, splitBytes);
+    await connect(client, observed);
     const arrived = observed.nextPacket();
     client.send(rtp('over TCP'));
     expect(await arrived).toEqual(rtp('over TCP'));
@@ -510,12 +503,7 @@ describe('ICE-TCP', () => {
     const clock = new ManualClock();
     const host = await start({ connectTimeoutMs: 60_000 }, clock);
     const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
-    const [idle, genuine, rude] = [
-      await PeerClient.tcp('127.0.0.1', host.ports.tcpPort),
-      await PeerClient.tcp('127.0.0.1', host.ports.tcpPort),
-      await PeerClient.tcp('127.0.0.1', host.ports.tcpPort),
-    ];
-    cleanups.push(() => [idle, genuine, rude].forEach((client) => client.close()));
+    const [idle, genuine, rude] = [await tcpClient(host), await tcpClient(host), await tcpClient(host)];
     await genuine.bind(observed.peer.local);
     rude.send(Buffer.alloc(5000));
     await rude.closed;
@@ -530,9 +518,8 @@ describe('ICE-TCP', () => {
 
   it('refuses connections above the limit', async () => {
     const host = await start({ limits: { maxTcpConnections: 1 } });
-    const first = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
-    const second = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
-    cleanups.push(() => [first, second].forEach((client) => client.close()));
+    await tcpClient(host);
+    const second = await tcpClient(host);
     await second.closed;
     expect(host.counters.tcpConnections).toBe(1);
   });
@@ -540,17 +527,12 @@ describe('ICE-TCP', () => {
   it('refuses an address that holds too many connections without authenticating them', async () => {
     const host = await start({ limits: { maxUnauthenticatedTcpPerAddress: 2 } });
     const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
-    const connectTcp = async () => {
-      const client = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
-      cleanups.push(() => client.close());
-      return client;
-    };
-    const [genuine] = [await connectTcp(), await connectTcp()];
+    const [genuine] = [await tcpClient(host), await tcpClient(host)];
     await (
-      await connectTcp()
+      await tcpClient(host)
     ).closed;
     await genuine.bind(observed.peer.local);
-    const late = await connectTcp();
+    const late = await tcpClient(host);
     await late.bind(observed.peer.local);
     expect(host.counters.tcpConnections).toBe(3);
   });
@@ -559,11 +541,8 @@ describe('ICE-TCP', () => {
     const clock = new ManualClock();
     const host = await start({ connectTimeoutMs: 60_000 }, clock);
     const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
-    const client = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
-    cleanups.push(() => client.close());
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const client = await tcpClient(host);
+    await connect(client, observed);
     client.stopReading();
     for (let count = 0; count < 20_000; count++) observed.peer.send(Buffer.alloc(1200, 0x80));
     observed.peer.close();
@@ -576,10 +555,8 @@ describe('ICE-TCP', () => {
   it('lets a peer whose connection broke come back over UDP', async () => {
     const host = await start();
     const observed = await ObservedPeer.create(host, {}, { transport: 'TCP' });
-    const tcp = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
-    await tcp.bind(observed.peer.local, { nominate: true });
-    await tcp.handshake();
-    await observed.connected;
+    const tcp = await tcpClient(host);
+    await connect(tcp, observed);
     tcp.close();
     await tcp.closed;
     const udp = await udpClient(host);
@@ -600,9 +577,7 @@ describe('a host', () => {
     };
     const observed = await ObservedPeer.create(host, {}, { onPacket });
     const client = await udpClient(host);
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    await connect(client, observed);
     for (let count = 0; count < 50; count++) client.send(rtp(`${count}`));
     await vi.waitFor(() => expect(packetCount).toBe(50));
     expect(error.mock.calls.length).toBeGreaterThan(0);
@@ -611,11 +586,7 @@ describe('a host', () => {
 
   it('survives a thousand datagrams of garbage of every kind', async () => {
     const host = await start();
-    const observed = await ObservedPeer.create(host);
-    const client = await udpClient(host);
-    await client.bind(observed.peer.local, { nominate: true });
-    await client.handshake();
-    await observed.connected;
+    const { observed, client } = await connectedPeer(host);
     const stranger = await udpClient(host);
     const fresh = await ObservedPeer.create(host);
     await stranger.bind(fresh.peer.local, { nominate: true });
@@ -679,7 +650,7 @@ describe('a host', () => {
     const clock = new ManualClock();
     const host = await start({}, clock);
     const observed = await ObservedPeer.create(host);
-    const tcp = await PeerClient.tcp('127.0.0.1', host.ports.tcpPort);
+    const tcp = await tcpClient(host);
     await tcp.bind(observed.peer.local, { nominate: true });
     await Promise.all([host.close(), host.close()]);
     await tcp.closed;
