@@ -397,7 +397,7 @@ export class TransponderActor {
       case 'spawned':
         current.pid = event.pid;
         writer.write(() => store.runs.spawned(nonce, event));
-        return this.dispatch({ type: 'spawned' });
+        return undefined;
       case 'publishing':
         return this.dispatch({ type: 'publishing' });
       case 'active':

@@ -51,7 +51,6 @@ export type DegradedReason = 'backlog' | 'source_frozen';
 export type TransponderEvent =
   | { readonly type: 'sourceUp' }
   | { readonly type: 'sourceDown' }
-  | { readonly type: 'spawned' }
   | { readonly type: 'publishing' }
   | { readonly type: 'active' }
   | { readonly type: 'progressStalled' }
@@ -150,6 +149,7 @@ export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEn
  * | NEW, WAITING_SOURCE        | sourceUp          | STARTING, or BACKOFF where the intensity guard holds it     | disarm, startRun or armRetry |
  * | NEW                        | sourceDown        | WAITING_SOURCE                                             | armSourceWait unless it outlives its source, waitForSource |
  * | WAITING_SOURCE             | sourceWaitOver    | TERMINATED(source_gone)                                    | finish                |
+ * | STARTING                   | publishing        | STARTING, `hasPublished`                                   |                       |
  * | STARTING                   | active            | ACTIVE                                                     |                       |
  * | ACTIVE                     | degraded          | DEGRADED                                                   |                       |
  * | DEGRADED                   | recovered         | ACTIVE                                                     |                       |
@@ -161,7 +161,8 @@ export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEn
  * | any with a run             | runEnded, desired=stop | TERMINATED                                            | finish                |
  * | any with a run             | runEnded, source gone  | WAITING_SOURCE, or TERMINATED(source_gone) unless it outlives its source | waitForSource or finish |
  * | any with a run             | runEnded, else    | BACKOFF, STARTING (no delay) or FAILED, as the policy says | armRetry, startRun or finish |
- * | BACKOFF                    | retryDue, resumeRequested, restartRequested | STARTING, or WAITING_SOURCE                        | startRun or waitForSource |
+ * | BACKOFF                    | retryDue          | STARTING, or WAITING_SOURCE                                | startRun or waitForSource |
+ * | BACKOFF                    | resumeRequested, restartRequested | the same, at once                                          | disarm, and the same  |
  * | BACKOFF                    | sourceDown        | WAITING_SOURCE or TERMINATED(source_gone)                  | disarm                |
  * | NEW, SUSPENDED             | resumeRequested, restartRequested | STARTING or WAITING_SOURCE, the budget full                | startRun or waitForSource |
  * | no run, not final          | stopRequested     | TERMINATED                                                 | disarm, finish        |
@@ -178,8 +179,6 @@ export function transition(current: Transponder, event: TransponderEvent, contex
       return sourceUp(current, context);
     case 'sourceDown':
       return sourceDown(current, context);
-    case 'spawned':
-      return unchanged(current);
     case 'publishing':
       return current.state === 'STARTING' ? unchanged({ ...current, hasPublished: true }) : unchanged(current);
     case 'active':

@@ -454,7 +454,6 @@ describe('any life', () => {
     fc.constantFrom<TransponderEvent>(
       { type: 'sourceUp' },
       { type: 'sourceDown' },
-      { type: 'spawned' },
       { type: 'publishing' },
       { type: 'active' },
       { type: 'progressStalled' },
