@@ -65,6 +65,7 @@ export class IncomingTrack implements SourceTrack {
   readonly store: PacketStore;
   readonly rewriter = new SequenceRewriter();
   readonly keyframe = new NewestKeyframe();
+  readonly isReplayedOnRequest = false;
   /** -1 until the first packet where the offer announced none. */
   ssrc: number;
   lastSenderReport: TimedSenderReport | undefined;

@@ -1,7 +1,6 @@
 import type { SenderReport } from '../../protocol/rtp/rtcp-types.ts';
 import type { PlaySource } from '../../protocol/sdp/plan.ts';
 import type { MediaEndReason } from '../media-worker.ts';
-import type { PacketStore } from '../receive/packet-store.ts';
 import type { SequenceRewriter } from '../receive/sequence-rewriter.ts';
 import type { BurstReceiver } from './forward-turn.ts';
 
@@ -9,12 +8,25 @@ import type { BurstReceiver } from './forward-turn.ts';
 export interface SourceTrack {
   readonly clockRateHz: number;
   /** The newest packets under their source indexes. */
-  readonly store: PacketStore;
+  readonly store: StoredPackets;
   /** Source indexes to the indexes that viewers see: what is not forwarded leaves no hole in those. */
   readonly rewriter: SequenceRewriter;
   /** Of the first packet of the newest keyframe; -1 before the first one, and of audio. */
   readonly keyframe: { readonly index: number; readonly arrivalUs: number };
   readonly lastSenderReport: TimedSenderReport | undefined;
+  /**
+   * Video whose encoder makes no keyframes for players: players that join or ask for one get what is stored since the last one,
+   * which is all of it or nothing.
+   */
+  readonly isReplayedOnRequest: boolean;
+}
+
+export interface StoredPackets {
+  /** Highest index stored, -1 when empty. */
+  readonly highest: number;
+  has(index: number): boolean;
+  /** Not to be kept. */
+  get(index: number): Buffer | undefined;
 }
 
 export interface TimedSenderReport {

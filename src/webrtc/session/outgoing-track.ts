@@ -1,5 +1,3 @@
-import { SHORT_STEP_TICKS_DIVISOR } from './replay.ts';
-
 export interface OutgoingTrackOptions {
   readonly ssrc: number;
   readonly payloadType: number;
@@ -36,6 +34,8 @@ export class OutgoingTrack {
   #highestSent = NONE;
   #replayEnd = NONE;
   #replayBoundary = 0;
+  #replayDivisor = 1;
+  #newestTimestamp: number | undefined;
   #rtxIndex: number;
 
   constructor(options: OutgoingTrackOptions) {
@@ -53,17 +53,26 @@ export class OutgoingTrack {
   /** Begins with the packet of `streamIndex`; of video that is the start of a keyframe. */
   start(streamIndex: number): void {
     this.#live = true;
-    this.#distance = streamIndex - this.#nextIndex;
-    // Later runs leave no room: there would be holes in the viewer's sequence numbers.
-    const isFirst = this.#highestSent === NONE;
-    this.#runStart = isFirst ? streamIndex - Math.min(REORDERED_PACKETS, this.#nextIndex) : streamIndex;
     this.#replayEnd = NONE;
+    this.#beginRun(streamIndex);
   }
 
-  /** Packets before `endIndex` are replayed at a quickened pace that ends at `boundaryTimestamp`. */
-  setReplay(endIndex: number, boundaryTimestamp: number): void {
-    this.#replayEnd = endIndex;
+  /** In a live run: goes on with this packet, and what lies before it is not missed. */
+  skipTo(streamIndex: number): void {
+    this.#nextIndex = Math.max(this.#nextIndex, this.#highestSent - this.#distance + 1);
+    this.#beginRun(streamIndex);
+  }
+
+  /** Of the present run, the distances of all timestamps to `boundaryTimestamp` are divided, up to the packet that reaches it. */
+  setReplay(boundaryTimestamp: number, divisor: number): void {
+    this.#replayEnd = Number.POSITIVE_INFINITY;
     this.#replayBoundary = boundaryTimestamp;
+    this.#replayDivisor = divisor;
+  }
+
+  /** As the viewer has it; undefined before the first packet. */
+  get newestTimestamp(): number | undefined {
+    return this.#newestTimestamp;
   }
 
   /** Sends nothing until `start` is called again. */
@@ -90,12 +99,17 @@ export class OutgoingTrack {
   timestampFor(streamIndex: number, timestamp: number): number {
     if (streamIndex >= this.#replayEnd) return timestamp;
     const behind = (this.#replayBoundary - timestamp) | 0;
-    return (this.#replayBoundary - Math.trunc(behind / SHORT_STEP_TICKS_DIVISOR)) >>> 0;
+    if (behind > 0) return (this.#replayBoundary - Math.trunc(behind / this.#replayDivisor)) >>> 0;
+    this.#replayEnd = streamIndex;
+    return timestamp;
   }
 
-  /** Counts a packet that was sent for the first time. */
-  sent(streamIndex: number, payloadBytes: number, marker: boolean): void {
-    if (streamIndex > this.#highestSent) this.#highestSent = streamIndex;
+  /** Counts a packet that was sent for the first time, with the viewer's timestamp. */
+  sent(streamIndex: number, timestamp: number, payloadBytes: number, marker: boolean): void {
+    if (streamIndex > this.#highestSent) {
+      this.#highestSent = streamIndex;
+      this.#newestTimestamp = timestamp;
+    }
     this.packets++;
     this.octets += payloadBytes;
     if (marker) this.frames++;
@@ -103,5 +117,14 @@ export class OutgoingTrack {
 
   nextRtxIndex(): number {
     return this.#rtxIndex++;
+  }
+
+  /** A first run leaves room before it; later ones do not, for there would be holes in the viewer's sequence numbers. */
+  #beginRun(streamIndex: number): void {
+    this.#distance = streamIndex - this.#nextIndex;
+    const isFirst = this.#highestSent === NONE;
+    this.#runStart = isFirst ? streamIndex - Math.min(REORDERED_PACKETS, this.#nextIndex) : streamIndex;
+    // A run may begin before the end of the one before it.
+    if (!isFirst) this.#highestSent = streamIndex - 1;
   }
 }

@@ -8,10 +8,10 @@ import type { FlowTotals, MediaEndReason, VideoRate } from '../media-worker.ts';
 import type { PeerHost } from '../peer.ts';
 import type { SrtpFanout } from '../srtp/fanout.ts';
 import type { SrtpKeys } from '../srtp/srtp.ts';
+import { ByteBudget, REPAIR_RATE } from './byte-budget.ts';
 import type { BurstPacket } from './forward-turn.ts';
 import type { MediaSource, SourcePlayer, SourceTrack, TimedSenderReport } from './media-source.ts';
 import { OutgoingTrack } from './outgoing-track.ts';
-import { RepairBudget } from './repair-budget.ts';
 import { openTransports, type SecureTransport } from './secure-transport.ts';
 import { ViewerBandwidth } from './viewer-bandwidth.ts';
 import { ViewerTrack } from './viewer-track.ts';
@@ -48,7 +48,7 @@ export class PlayerSession implements SourcePlayer {
   readonly #video: ViewerTrack | undefined;
   readonly #audio: ViewerTrack | undefined;
   readonly #bandwidth = new ViewerBandwidth();
-  readonly #repairs = new RepairBudget();
+  readonly #repairs = new ByteBudget(REPAIR_RATE);
   #connectedTransports = 0;
   #ended = false;
   #mediaStarted = false;
@@ -139,8 +139,8 @@ export class PlayerSession implements SourcePlayer {
     events.onConnected();
     if (this.#ended) return;
     source.join(this);
+    if (this.#video && !this.#video.replay()) source.requestKeyframe();
     const nowUs = clock.monotonicUs();
-    if (this.#video && !this.#video.replay(nowUs)) source.requestKeyframe();
     for (const track of this.#tracks()) track.catchUpSenderReport(nowUs);
   }
 
@@ -182,19 +182,25 @@ export class PlayerSession implements SourcePlayer {
 
   #keyframeAsked(): void {
     this.#plis++;
-    if (!this.#videoDropped) this.#options.source.requestKeyframe();
+    if (!this.#videoDropped) this.#giveKeyframe();
   }
 
+  #giveKeyframe(): void {
+    if (!this.#video?.replayAgain()) this.#options.source.requestKeyframe();
+  }
+
+  /** A replay says nothing about what the stream needs. */
   #judgeBandwidth(video: ViewerTrack, nowUs: number, sentBps: number): void {
+    if (video.isReplaying) return;
     const verdict = this.#bandwidth.judge(nowUs, sentBps);
     if (verdict.action === 'tell') {
       this.#options.events.onNotEnoughBandwidth(sentBps, verdict.availableBps);
     } else if (verdict.action === 'dropVideo') {
       this.#videoDropped = true;
-      video.out.pause();
+      video.pause();
     } else if (verdict.action === 'resumeVideo') {
       this.#videoDropped = false;
-      this.#options.source.requestKeyframe();
+      this.#giveKeyframe();
     }
   }
 
@@ -224,7 +230,7 @@ export class PlayerSession implements SourcePlayer {
     source: SourceTrack | undefined,
   ): ViewerTrack | undefined {
     if (!plan || !source) return undefined;
-    const { randomBelow } = this.#options;
+    const { randomBelow, clock } = this.#options;
     const { payloadType, rtxPayloadType } = plan;
     const ssrc = () => 1 + randomBelow(0xffff_fffe);
     return new ViewerTrack({
@@ -237,6 +243,8 @@ export class PlayerSession implements SourcePlayer {
       }),
       transport: this.#transports[plan.transportIndex]!,
       cname: canonicalName(kind, this.id),
+      clock,
+      availableBps: () => this.#bandwidth.estimateBps,
       onStart: () => this.#started(),
     });
   }

@@ -6,6 +6,9 @@
  */
 export const SHORT_STEP_TICKS_DIVISOR = 30;
 
-/** A longer GOP costs more time to send and decode than waiting for a keyframe does. */
+/** So often at most does a viewer that asks for keyframes get a replay instead. */
+export const MIN_REPLAY_SPACING_US = 2_000_000;
+
+/** Of an encoder that can be asked: a longer GOP costs more time to send and decode than waiting for a keyframe does. */
 export const MAX_REPLAY_PACKETS = 1000;
 export const MAX_REPLAY_AGE_US = 4_000_000;

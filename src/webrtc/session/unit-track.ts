@@ -1,16 +1,19 @@
 import type { Clock } from '../../domain/clock.ts';
-import type { MediaUnit } from '../../domain/media.ts';
+import type { MediaUnit, VideoUnit } from '../../domain/media.ts';
 import { H264Packetizer } from '../../protocol/h264/packetizer.ts';
 import { unixMsToNtpUs, usToNtp } from '../../protocol/rtp/ntp.ts';
 import { RTP_HEADER_BYTES, writeRtpHeader } from '../../protocol/rtp/packet.ts';
-import { PacketStore } from '../receive/packet-store.ts';
 import { SequenceRewriter } from '../receive/sequence-rewriter.ts';
 import type { SourceTrack, TimedSenderReport } from './media-source.ts';
+import { UnitPackets } from './unit-packets.ts';
 
 /** With headers, SRTP tag and RTX this stays below what any path to a browser carries. */
 const MAX_PAYLOAD_BYTES = 1180;
-const VIDEO_STORE_PACKETS = 2048;
-const AUDIO_STORE_PACKETS = 256;
+/** A GOP of 10 s at nearly 8 Mbit/s; of a larger one a viewer gets nothing before the next. */
+const VIDEO_STORE = { capacity: 8192, recent: 2048 };
+const AUDIO_STORE = { capacity: 256, recent: 256 };
+const MAX_GOP_US = 10_000_000;
+const NO_KEYFRAME = { index: -1, arrivalUs: 0 };
 
 /** The wall-clock time of the stream's zero, shared by its tracks: sender reports are on one clock. */
 export class NtpAnchor {
@@ -38,9 +41,10 @@ export interface UnitTrackOptions {
 /** One track of a stream that is made of media units: packetised once, for all its players. */
 export class UnitTrack implements SourceTrack {
   readonly clockRateHz: number;
-  readonly store: PacketStore;
+  readonly store: UnitPackets;
+  readonly isReplayedOnRequest: boolean;
   readonly rewriter = new SequenceRewriter();
-  keyframe = { index: -1, arrivalUs: 0 };
+  keyframe = NO_KEYFRAME;
   lastSenderReport: TimedSenderReport | undefined;
   readonly #options: UnitTrackOptions;
   /** SSRC, payload type and sequence number are each viewer's own. */
@@ -50,13 +54,14 @@ export class UnitTrack implements SourceTrack {
     maxPayloadBytes: MAX_PAYLOAD_BYTES,
     firstSequence: 0,
   });
-  #nextIndex = 0;
+  #keyframePtsUs = 0;
   #newest: { readonly ptsUs: number; readonly writtenUs: number } | undefined;
 
   constructor(options: UnitTrackOptions) {
     this.#options = options;
     this.clockRateHz = options.clockRateHz;
-    this.store = new PacketStore(options.kind === 'video' ? VIDEO_STORE_PACKETS : AUDIO_STORE_PACKETS);
+    this.isReplayedOnRequest = options.kind === 'video';
+    this.store = new UnitPackets(options.kind === 'video' ? VIDEO_STORE : AUDIO_STORE);
   }
 
   write(unit: MediaUnit, nowUs: number): void {
@@ -66,11 +71,10 @@ export class UnitTrack implements SourceTrack {
     if (packets.length === 0) return;
     this.#newest = { ptsUs: unit.ptsUs, writtenUs: nowUs };
     const isKeyframe = unit.kind === 'video' && unit.isKeyframe;
-    if (isKeyframe) this.keyframe = { index: this.#nextIndex, arrivalUs: nowUs };
+    if (unit.kind === 'video') this.#noteGop(unit, nowUs);
     for (const [i, packet] of packets.entries()) {
-      const index = this.#nextIndex++;
-      this.store.put(packet, index, nowUs);
-      this.#options.onPacket(packet, this.rewriter.map(index), isKeyframe && i === 0);
+      this.store.push(packet);
+      this.#options.onPacket(packet, this.rewriter.map(this.store.highest), isKeyframe && i === 0);
     }
   }
 
@@ -81,6 +85,18 @@ export class UnitTrack implements SourceTrack {
     const report = { ntp: usToNtp(anchor.ntpUsOf(ptsUs)), rtpTimestamp: this.#timestampOf(ptsUs) };
     this.lastSenderReport = { report, arrivalUs: nowUs };
     return this.lastSenderReport;
+  }
+
+  #noteGop({ isKeyframe, ptsUs }: VideoUnit, nowUs: number): void {
+    if (isKeyframe) {
+      this.keyframe = { index: this.store.highest + 1, arrivalUs: nowUs };
+      this.#keyframePtsUs = ptsUs;
+    } else if (ptsUs - this.#keyframePtsUs > MAX_GOP_US) {
+      this.keyframe = NO_KEYFRAME;
+    } else {
+      return;
+    }
+    this.store.keepFrom(this.keyframe.index < 0 ? Number.POSITIVE_INFINITY : this.keyframe.index);
   }
 
   #timestampOf(ptsUs: number): number {

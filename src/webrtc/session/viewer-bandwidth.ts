@@ -29,6 +29,11 @@ export class ViewerBandwidth {
     this.#lossFraction = fractionLost / 256;
   }
 
+  /** Infinite before the viewer has said anything. */
+  get estimateBps(): number {
+    return this.#estimateBps;
+  }
+
   receiverEstimate(bitrateBps: number): void {
     this.#estimateBps = bitrateBps;
   }

@@ -1,49 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import type { MediaUnit } from '../../../src/domain/media.ts';
-import { H264Depacketizer } from '../../../src/protocol/h264/depacketizer.ts';
 import { ntpToUs, unixMsToNtpUs } from '../../../src/protocol/rtp/ntp.ts';
 import { rtpMarker, rtpSequence, rtpSsrc, rtpTimestamp } from '../../../src/protocol/rtp/packet.ts';
 import { buildNack, buildPli } from '../../../src/protocol/rtp/rtcp-build.ts';
-import type { RtpVideoFrame } from '../../../src/protocol/rtp/video-frame.ts';
-import { createRig, PPS, slice, SPS, type TestPlayer } from './worker-rig.ts';
-
-const annexB = (...nals: Buffer[]) => Buffer.concat(nals.flatMap((nal) => [Buffer.from([0, 0, 0, 1]), nal]));
-
-function picture(ptsUs: number, isKeyframe: boolean, bytes = 3000): MediaUnit {
-  const data = isKeyframe ? annexB(SPS, PPS, slice(5, bytes)) : annexB(slice(1, bytes));
-  return { kind: 'video', codec: 'h264', ptsUs, dtsUs: ptsUs, isKeyframe, width: 640, height: 360, data };
-}
-
-function sound(ptsUs: number, fill = 1): MediaUnit {
-  return { kind: 'audio', codec: 'opus', ptsUs, durationUs: 20_000, data: Buffer.alloc(80, fill) };
-}
-
-async function opened() {
-  const rig = createRig();
-  rig.worker.openUnitStream({ streamId: 'U', video: { codec: 'h264' }, audio: { codec: 'opus' } });
-  return rig;
-}
-
-/** The access units that a browser makes of what it got, and its audio packets. */
-function received(player: TestPlayer) {
-  const packets = player.peer.takeRtp();
-  const pictures: RtpVideoFrame[] = [];
-  const depacketizer = new H264Depacketizer({ onFrame: (frame) => pictures.push(frame) });
-  const video = packets.filter((packet) => rtpSsrc(packet) === player.video.ssrc);
-  for (const packet of video) depacketizer.push(packet, 0);
-  return { pictures, video, audio: packets.filter((packet) => rtpSsrc(packet) === player.audio.ssrc) };
-}
+import { picture, receiver, rigWithUnitStream, sound } from './unit-rig.ts';
+import { createRig } from './worker-rig.ts';
 
 describe('a stream of media units', () => {
   it('reaches players as H.264 and Opus packets on the timeline of the units', async () => {
-    const rig = await opened();
+    const rig = rigWithUnitStream();
     const player = await rig.play('V', 'U');
     const units = [picture(40_000, true, 9000), picture(80_000, false), picture(120_000, false, 200)];
-    for (const unit of units) rig.worker.writeUnit('U', unit);
+    for (const unit of units) {
+      rig.worker.writeUnit('U', unit);
+      await rig.settle();
+    }
     rig.worker.writeUnit('U', sound(60_000));
     rig.worker.writeUnit('U', sound(80_000));
     await rig.settle();
-    const { pictures, video, audio } = received(player);
+    const { pictures, video, audio } = receiver(player)();
     expect(pictures.map(({ data }) => data)).toEqual(units.map(({ data }) => data));
     const times = pictures.map(({ rtpTimestamp: timestamp }) => timestamp);
     expect(times.map((timestamp) => (timestamp - times[0]!) | 0)).toEqual([0, 3600, 7200]);
@@ -57,10 +31,10 @@ describe('a stream of media units', () => {
   });
 
   it('begins at once for a late player, with the cached GOP, and repairs what it lost', async () => {
-    const rig = await opened();
+    const rig = rigWithUnitStream();
     for (let i = 0; i < 10; i++) rig.worker.writeUnit('U', picture(i * 40_000, i === 3));
     const player = await rig.play('V', 'U');
-    const { pictures, video } = received(player);
+    const { pictures, video } = receiver(player)();
     expect(pictures.map(({ isKeyframe }) => isKeyframe)).toEqual([true, ...Array.from({ length: 6 }, () => false)]);
     player.peer.sendRtcp(buildNack(1, player.video.ssrc, [rtpSequence(video[5]!)]));
     const [repair] = player.peer.takeRtp();
@@ -69,24 +43,28 @@ describe('a stream of media units', () => {
   });
 
   it('asks its owner for a keyframe when players need one, once in 500 ms', async () => {
-    const rig = await opened();
+    const rig = rigWithUnitStream();
     const players = [];
     for (let i = 0; i < 20; i++) players.push(await rig.play(`V${i}`, 'U'));
     expect(rig.eventsOf('keyframeNeeded')).toEqual([{ type: 'keyframeNeeded', streamId: 'U' }]);
     rig.worker.writeUnit('U', picture(0, true));
-    rig.clock.advance(1000);
+    await rig.settle();
+    // Since the last keyframe there is more than is kept for players.
+    rig.worker.writeUnit('U', picture(11_000_000, false));
+    await rig.settle();
+    rig.clock.advance(11_000);
     expect(rig.eventsOf('keyframeNeeded')).toHaveLength(1);
     for (const { peer, video } of players) peer.sendRtcp(buildPli(1, video.ssrc));
     expect(rig.eventsOf('keyframeNeeded')).toHaveLength(2);
   });
 
   it('tells players each second how its tracks lie on one clock', async () => {
-    const rig = await opened();
+    const rig = rigWithUnitStream();
     const player = await rig.play('V', 'U');
     rig.worker.writeUnit('U', picture(5_000_000, true));
     rig.worker.writeUnit('U', sound(5_000_000));
     await rig.settle();
-    const { video, audio } = received(player);
+    const { video, audio } = receiver(player)();
     rig.clock.advance(2000);
     const reports = player.peer.takeRtcp('sr');
     expect(reports).toHaveLength(4);
@@ -115,7 +93,7 @@ describe('a stream of media units', () => {
   });
 
   it('ends its players when it is closed, frees its id and leaves no timer', async () => {
-    const rig = await opened();
+    const rig = rigWithUnitStream();
     expect(() => rig.worker.openUnitStream({ streamId: 'U' })).toThrow(
       expect.objectContaining({ code: 'MEDIA_SESSION_IN_USE' }),
     );

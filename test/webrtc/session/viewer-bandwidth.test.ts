@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RepairBudget } from '../../../src/webrtc/session/repair-budget.ts';
+import { ByteBudget, REPAIR_RATE } from '../../../src/webrtc/session/byte-budget.ts';
 import { ViewerBandwidth } from '../../../src/webrtc/session/viewer-bandwidth.ts';
 
 const SECOND_US = 1_000_000;
@@ -37,7 +37,7 @@ describe('the bandwidth of a viewer', () => {
   });
 
   it('bounds what a viewer may have repeated', () => {
-    const budget = new RepairBudget();
+    const budget = new ByteBudget(REPAIR_RATE);
     let repeated = 0;
     for (let i = 0; i < 1000; i++) if (budget.spend(1200, i * 1000)) repeated++;
     expect(repeated).toBeGreaterThan(500);
