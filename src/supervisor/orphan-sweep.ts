@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from '../domain/logger.ts';
 import { CHILD_NONCE_VARIABLE } from './child-process.ts';
+import { ProcessStat } from './proc-files.ts';
 import { processStartTicks } from './process-start.ts';
 
 /** What an earlier supervisor wrote down of a child that it has not seen end. */
@@ -49,8 +50,7 @@ function judge({ bootId: itsBootId, nonce, pid, startTicks }: SuspectedOrphan, b
 /** Undefined where it is not ours to read. A zombie counts as gone: there is nothing left of it to kill. */
 function environmentOf(pid: number): readonly string[] | 'gone' | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    if (stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')) return 'gone';
+    if (new ProcessStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).isZombie) return 'gone';
     return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
