@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { ProcessStat, statusBytes } from './proc-files.ts';
 
 /** Of all children of this process. */
 export interface ChildrenUsage {
@@ -13,43 +14,45 @@ interface KindUsage {
   readonly residentBytes: number;
 }
 
-/** The unit of times in /proc (proc(5), USER_HZ), the same on every Linux that node runs on. */
-const TICKS_PER_SECOND = 100;
-/** Fields of /proc/<pid>/stat behind the name, which is the second one (proc(5)). */
-const USER_TICKS = 11;
-const SYSTEM_TICKS = 12;
-const REAPED_USER_TICKS = 13;
-const REAPED_SYSTEM_TICKS = 14;
+/** A child that is reaped between two looks would count twice or not at all; so often it is looked again. */
+const MAX_LOOKS = 3;
 
-/** Reads /proc for each of `children` (process id to kind). A child that ends meanwhile is left out. */
+/** Reads /proc for each of `children` (process id to kind). A child that ends meanwhile is left out of `byKind`. Never rejects. */
 export async function readChildrenUsage(children: ReadonlyMap<number, string>): Promise<ChildrenUsage> {
-  const running = await Promise.all(
-    Array.from(children, async ([pid, kind]) => {
-      const [ticks, residentBytes] = await Promise.all([ticksOf(pid, USER_TICKS, SYSTEM_TICKS), residentBytesOf(pid)]);
-      return { kind, ticks, residentBytes };
-    }),
-  );
-  let ticks = await ticksOf('self', REAPED_USER_TICKS, REAPED_SYSTEM_TICKS);
+  let reapedMs = await reapedCpuMs();
+  for (let looks = 1; ; looks++) {
+    const running = await Promise.all(Array.from(children, readChild));
+    const before = reapedMs;
+    reapedMs = await reapedCpuMs();
+    if (reapedMs === before || looks === MAX_LOOKS) return sum(running, reapedMs);
+  }
+}
+
+interface Running extends Pick<KindUsage, 'residentBytes'> {
+  readonly kind: string;
+  readonly cpuMs: number;
+}
+
+function sum(running: readonly Running[], reapedMs: number): ChildrenUsage {
   const byKind = new Map<string, KindUsage>();
+  let cpuMs = reapedMs;
   for (const child of running) {
-    ticks += child.ticks;
+    cpuMs += child.cpuMs;
     if (child.residentBytes === 0) continue;
     const { processes, residentBytes } = byKind.get(child.kind) ?? { processes: 0, residentBytes: 0 };
     byKind.set(child.kind, { processes: processes + 1, residentBytes: residentBytes + child.residentBytes });
   }
-  return { cpuSeconds: ticks / TICKS_PER_SECOND, byKind };
+  return { cpuSeconds: cpuMs / 1000, byKind };
 }
 
-async function ticksOf(pid: number | 'self', ...fields: readonly number[]): Promise<number> {
-  const stat = await readProc(pid, 'stat');
-  const values = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields.reduce((sum, field) => sum + Number(values[field] ?? 0), 0);
+/** Zeros where there is no such process any more. */
+async function readChild([pid, kind]: readonly [number, string]): Promise<Running> {
+  const [stat, status] = await Promise.all([readProc(pid, 'stat'), readProc(pid, 'status')]);
+  return { kind, cpuMs: new ProcessStat(stat).cpuMs, residentBytes: statusBytes(status, 'VmRSS') ?? 0 };
 }
 
-/** 0 where there is no such process any more. */
-async function residentBytesOf(pid: number): Promise<number> {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(await readProc(pid, 'status'))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
+async function reapedCpuMs(): Promise<number> {
+  return new ProcessStat(await readProc('self', 'stat')).reapedCpuMs;
 }
 
 async function readProc(pid: number | 'self', file: string): Promise<string> {
