@@ -1,34 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startBrowser, type TestBrowser } from '../support/browser.ts';
-import { SdkPage, type SdkStream } from '../support/sdk-page.ts';
-import { startTestApp, type TestApp } from '../support/test-app.ts';
+import { describe, expect, test } from 'vitest';
+import type { SdkStream } from '../support/sdk-page.ts';
+import { sdkRig } from '../support/sdk-rig.ts';
 
-let app: TestApp;
-let browser: TestBrowser;
-let names = 0;
-const pages: SdkPage[] = [];
-
-beforeAll(async () => {
-  app = await startTestApp();
-  browser = await startBrowser();
-});
-
-afterEach(async () => {
-  for (const { page } of pages.splice(0)) await page.close();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await app?.close('the tests are over');
-});
-
-async function openPage(): Promise<SdkPage> {
-  const page = await SdkPage.open(browser, app.wsUrl);
-  pages.push(page);
-  return page;
-}
-
-const freshName = (): string => `media-${names++}`;
+const rig = sdkRig();
+const { openPage, freshName } = rig;
 
 /** What the player decodes now and how loud it is, once both have begun. */
 async function expectPictureAndSound(player: SdkStream): Promise<void> {
@@ -42,7 +17,7 @@ async function expectPictureAndSound(player: SdkStream): Promise<void> {
 }
 
 function streamsOf(name: string): Promise<unknown> {
-  return app.rest('/rest-api/stream/find', { name }).then((answer) => answer.json());
+  return rig.app.rest('/rest-api/stream/find', { name }).then((answer) => answer.json());
 }
 
 /** The local and the remote end of the path that is in use. */

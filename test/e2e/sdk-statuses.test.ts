@@ -1,37 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startBrowser, type TestBrowser } from '../support/browser.ts';
-import { SdkPage } from '../support/sdk-page.ts';
-import { startTestApp, type TestApp } from '../support/test-app.ts';
+import { describe, expect, test } from 'vitest';
+import { sdkRig } from '../support/sdk-rig.ts';
 
-let app: TestApp;
-let browser: TestBrowser;
-let names = 0;
-const pages: SdkPage[] = [];
-
-beforeAll(async () => {
-  app = await startTestApp({
-    inbound_video_rate_stat_send_interval: '1',
-    outbound_video_rate_stat_send_interval: '1',
-  });
-  browser = await startBrowser();
+const { openPage, freshName } = sdkRig({
+  inbound_video_rate_stat_send_interval: '1',
+  outbound_video_rate_stat_send_interval: '1',
 });
-
-afterEach(async () => {
-  for (const { page } of pages.splice(0)) await page.close();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await app?.close('the tests are over');
-});
-
-async function openPage(): Promise<SdkPage> {
-  const page = await SdkPage.open(browser, app.wsUrl);
-  pages.push(page);
-  return page;
-}
-
-const freshName = (): string => `status-${names++}`;
 
 describe('the statuses of the official SDK', () => {
   test('lead a publisher over PENDING and PUBLISHING to UNPUBLISHED', async () => {

@@ -1,35 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { startBrowser, type TestBrowser } from '../support/browser.ts';
-import { SdkPage, type RtcStat, type SdkStream } from '../support/sdk-page.ts';
-import { startTestApp, type TestApp } from '../support/test-app.ts';
+import { expect, test } from 'vitest';
+import type { RtcStat, SdkStream } from '../support/sdk-page.ts';
+import { sdkRig } from '../support/sdk-rig.ts';
 
-let app: TestApp;
-let browser: TestBrowser;
-let names = 0;
-const pages: SdkPage[] = [];
-
-beforeAll(async () => {
-  app = await startTestApp();
-  browser = await startBrowser();
-});
-
-afterEach(async () => {
-  for (const { page } of pages.splice(0)) await page.close();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await app?.close('the tests are over');
-});
-
-async function openPage(): Promise<SdkPage> {
-  const page = await SdkPage.open(browser, app.wsUrl);
-  pages.push(page);
-  return page;
-}
-
-const freshName = (): string => `timing-${names++}`;
+const { openPage, freshName } = sdkRig();
 
 function inbound(stats: readonly RtcStat[], kind: 'video' | 'audio'): RtcStat | undefined {
   return stats.find((stat) => stat.type === 'inbound-rtp' && stat.kind === kind);
