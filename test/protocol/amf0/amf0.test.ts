@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProtocolError } from '../../../src/domain/errors.ts';
 import { decodeAmf0 } from '../../../src/protocol/amf0/decode.ts';
 import { encodeAmf0 } from '../../../src/protocol/amf0/encode.ts';
 import { AmfDate, AmfEcmaArray, amfObject, amfProperties, amfString } from '../../../src/protocol/amf0/values.ts';
 import type { AmfValue } from '../../../src/protocol/amf0/values.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 const cases: { name: string; value: AmfValue; hex: string }[] = [
   { name: 'a number', value: 1.5, hex: '003ff8000000000000' },
@@ -22,16 +22,6 @@ const cases: { name: string; value: AmfValue; hex: string }[] = [
   { name: 'a date', value: new AmfDate(0), hex: '0b00000000000000000000' },
   { name: 'a long string', value: 'a'.repeat(65_536), hex: `0c00010000${'61'.repeat(65_536)}` },
 ];
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProtocolError) return error.code;
-    throw error;
-  }
-  return 'nothing thrown';
-}
 
 describe('AMF0', () => {
   for (const { name, value, hex } of cases) {
@@ -56,23 +46,23 @@ describe('AMF0', () => {
   it('refuses depth beyond the limit', () => {
     const nested = (depth: number): Buffer =>
       Buffer.from(`${'03000161'.repeat(depth)}05${'000009'.repeat(depth)}`, 'hex');
-    expect(codeOf(() => decodeAmf0(nested(8)))).toBe('nothing thrown');
-    expect(codeOf(() => decodeAmf0(nested(9)))).toBe('AMF0_DEPTH');
-    expect(codeOf(() => decodeAmf0(nested(10_000)))).toBe('AMF0_DEPTH');
+    expect(protocolErrorCode(() => decodeAmf0(nested(8)))).toBe('none');
+    expect(protocolErrorCode(() => decodeAmf0(nested(9)))).toBe('AMF0_DEPTH');
+    expect(protocolErrorCode(() => decodeAmf0(nested(10_000)))).toBe('AMF0_DEPTH');
   });
 
   it('refuses more values than the limit', () => {
-    expect(codeOf(() => decodeAmf0(Buffer.alloc(1024, 5)))).toBe('nothing thrown');
-    expect(codeOf(() => decodeAmf0(Buffer.alloc(1025, 5)))).toBe('AMF0_VALUES');
+    expect(protocolErrorCode(() => decodeAmf0(Buffer.alloc(1024, 5)))).toBe('none');
+    expect(protocolErrorCode(() => decodeAmf0(Buffer.alloc(1025, 5)))).toBe('AMF0_VALUES');
   });
 
   it('refuses a counted bomb without allocating for it', () => {
-    expect(codeOf(() => decodeAmf0(Buffer.from('0affffffff', 'hex')))).toBe('AMF0_TRUNCATED');
+    expect(protocolErrorCode(() => decodeAmf0(Buffer.from('0affffffff', 'hex')))).toBe('AMF0_TRUNCATED');
   });
 
   it('refuses references, XML and the switch to AMF3', () => {
     for (const marker of [0x04, 0x07, 0x0e, 0x0f, 0x11, 0xff])
-      expect(codeOf(() => decodeAmf0(Buffer.from([marker])))).toBe('AMF0_MARKER');
+      expect(protocolErrorCode(() => decodeAmf0(Buffer.from([marker])))).toBe('AMF0_MARKER');
   });
 
   it('finds a string property in either kind of object and nowhere else', () => {
@@ -117,7 +107,7 @@ describe('AMF0', () => {
           const bytes = encodeAmf0(values);
           const cut = bytes.subarray(0, Math.floor(share * (bytes.length - 1)));
           let read: AmfValue[] = [];
-          expect(['AMF0_TRUNCATED', 'nothing thrown']).toContain(codeOf(() => (read = decodeAmf0(cut))));
+          expect(['AMF0_TRUNCATED', 'none']).toContain(protocolErrorCode(() => (read = decodeAmf0(cut))));
           expect(read.length).toBeLessThan(values.length);
         },
       ),
@@ -127,7 +117,7 @@ describe('AMF0', () => {
   it('throws nothing but a ProtocolError for random bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        expect(codeOf(() => decodeAmf0(Buffer.from(bytes)))).toMatch(/^(AMF0_|nothing)/);
+        expect(protocolErrorCode(() => decodeAmf0(Buffer.from(bytes)))).toMatch(/^(AMF0_|none)/);
       }),
       {
         numRuns: 2000,

@@ -1,23 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProtocolError } from '../../../src/domain/errors.ts';
 import { ChunkReader, DEFAULT_CHUNK_READER_LIMITS } from '../../../src/protocol/rtmp/chunk-reader.ts';
 import { ChunkWriter, chunkStreamIdOf } from '../../../src/protocol/rtmp/chunk-writer.ts';
 import { decodeMessage, encodeMessage } from '../../../src/protocol/rtmp/messages.ts';
 import type { RawMessage } from '../../../src/protocol/rtmp/raw-message.ts';
 import { messageCases } from './message-cases.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex');
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProtocolError) return error.code;
-    throw error;
-  }
-  return 'nothing thrown';
-}
 
 /** Reads `bytes` cut at the given places; payloads are copied as a caller that keeps them must. */
 function readInPieces(bytes: Buffer, cuts: readonly number[], reader = new ChunkReader()): RawMessage[] {
@@ -136,8 +126,8 @@ describe('chunk reader', () => {
       [],
     );
     expect(aborted.map((m) => m.payload.toString('hex'))).toEqual(['00000006', 'cc'.repeat(130)]);
-    expect(codeOf(() => readInPieces(hex(cutShort.repeat(9)), []))).toBe('nothing thrown');
-    expect(codeOf(() => readInPieces(hex(cutShort.repeat(10)), []))).toBe('RTMP_DISCARDED_MESSAGES');
+    expect(protocolErrorCode(() => readInPieces(hex(cutShort.repeat(9)), []))).toBe('none');
+    expect(protocolErrorCode(() => readInPieces(hex(cutShort.repeat(10)), []))).toBe('RTMP_DISCARDED_MESSAGES');
   });
 
   const refusals: [string, string, string][] = [
@@ -157,7 +147,7 @@ describe('chunk reader', () => {
     ],
   ];
   for (const [name, text, code] of refusals) {
-    it(`refuses ${name}`, () => expect(codeOf(() => new ChunkReader().push(hex(text)))).toBe(code));
+    it(`refuses ${name}`, () => expect(protocolErrorCode(() => new ChunkReader().push(hex(text)))).toBe(code));
   }
 
   it('clamps a huge chunk size and then takes a 16 MB message in small reads without copying it again and again', () => {
@@ -176,8 +166,8 @@ describe('chunk reader', () => {
   it('bounds what unfinished messages hold in memory', () => {
     const reader = new ChunkReader({ ...DEFAULT_CHUNK_READER_LIMITS, maxUnfinishedBytes: 1000 });
     const open = (id: number) => hex(`0${id} 000000 0f0000 09 01000000 ${'aa'.repeat(128)}`);
-    expect(codeOf(() => [3, 4, 5, 6, 7, 8, 9].forEach((id) => reader.push(open(id))))).toBe('nothing thrown');
-    expect(codeOf(() => reader.push(hex(`0a 000000 0f0000 09 01000000 ${'aa'.repeat(128)}`)))).toBe(
+    expect(protocolErrorCode(() => [3, 4, 5, 6, 7, 8, 9].forEach((id) => reader.push(open(id))))).toBe('none');
+    expect(protocolErrorCode(() => reader.push(hex(`0a 000000 0f0000 09 01000000 ${'aa'.repeat(128)}`)))).toBe(
       'RTMP_UNFINISHED_BYTES',
     );
   });
@@ -187,8 +177,8 @@ describe('chunk reader', () => {
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(400), { maxLength: 10 }), (random, cuts) => {
         const bytes = Buffer.from(random);
         const inside = cuts.filter((cut) => cut <= bytes.length);
-        const whole = codeOf(() => readInPieces(bytes, []));
-        expect(codeOf(() => readInPieces(bytes, inside))).toBe(whole);
+        const whole = protocolErrorCode(() => readInPieces(bytes, []));
+        expect(protocolErrorCode(() => readInPieces(bytes, inside))).toBe(whole);
       }),
       { numRuns: 1000 },
     );

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProtocolError } from '../../../src/domain/errors.ts';
 import { decodeMessage, encodeMessage } from '../../../src/protocol/rtmp/messages.ts';
 import { messageCases } from './message-cases.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 const raw = (typeId: number, hex: string, timestampMs = 0) => ({
   typeId,
@@ -10,16 +10,6 @@ const raw = (typeId: number, hex: string, timestampMs = 0) => ({
   streamId: 1,
   payload: Buffer.from(hex, 'hex'),
 });
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProtocolError) return error.code;
-    throw error;
-  }
-  return 'nothing thrown';
-}
 
 describe('RTMP messages', () => {
   for (const { name, message, typeId, payloadHex } of messageCases) {
@@ -59,10 +49,10 @@ describe('RTMP messages', () => {
   });
 
   it('refuses a tag that runs past its aggregate and an aggregate of too many tags', () => {
-    expect(codeOf(() => decodeMessage(raw(22, '09000005000000000000001701')))).toBe('RTMP_AGGREGATE');
-    expect(codeOf(() => decodeMessage(raw(22, '09000000000000000000000000000000'.slice(0, 30).repeat(4097))))).toBe(
-      'RTMP_AGGREGATE',
-    );
+    expect(protocolErrorCode(() => decodeMessage(raw(22, '09000005000000000000001701')))).toBe('RTMP_AGGREGATE');
+    expect(
+      protocolErrorCode(() => decodeMessage(raw(22, '09000000000000000000000000000000'.slice(0, 30).repeat(4097)))),
+    ).toBe('RTMP_AGGREGATE');
   });
 
   it('passes over unknown types and unknown user control events', () => {
@@ -72,16 +62,16 @@ describe('RTMP messages', () => {
 
   it('refuses control messages that are too short and commands without a name', () => {
     for (const typeId of [1, 2, 3, 4, 5, 6])
-      expect(codeOf(() => decodeMessage(raw(typeId, '00')))).toBe('RTMP_CONTROL');
-    expect(codeOf(() => decodeMessage(raw(20, '05')))).toBe('RTMP_COMMAND');
-    expect(codeOf(() => decodeMessage(raw(20, '')))).toBe('RTMP_COMMAND');
+      expect(protocolErrorCode(() => decodeMessage(raw(typeId, '00')))).toBe('RTMP_CONTROL');
+    expect(protocolErrorCode(() => decodeMessage(raw(20, '05')))).toBe('RTMP_COMMAND');
+    expect(protocolErrorCode(() => decodeMessage(raw(20, '')))).toBe('RTMP_COMMAND');
   });
 
   it('throws nothing but a ProtocolError for any type and any payload', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 255 }), fc.uint8Array({ maxLength: 60 }), (typeId, bytes) => {
         const act = () => decodeMessage({ typeId, timestampMs: 0, streamId: 0, payload: Buffer.from(bytes) });
-        expect(codeOf(act)).toMatch(/^(AMF0_|RTMP_|nothing)/);
+        expect(protocolErrorCode(act)).toMatch(/^(AMF0_|RTMP_|none)/);
       }),
       { numRuns: 2000 },
     );

@@ -1,21 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { assert, nat, property, string } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProtocolError } from '../../../src/domain/errors.ts';
 import { parseOffer } from '../../../src/protocol/sdp/parse-offer.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 function vector(name: string): string {
   return readFileSync(new URL(`../../vectors/sdp/${name}.sdp`, import.meta.url), 'utf8');
-}
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProtocolError) return error.code;
-    throw error;
-  }
-  return 'none';
 }
 
 const publish = vector('publish');
@@ -128,11 +118,11 @@ describe('parseOffer', () => {
     ['SDP_TOO_LARGE', `v=0\na=${'x'.repeat(100_001)}`],
     ['SDP_TOO_LARGE', `v=0\n${'m=audio 9 RTP/SAVPF 0\n'.repeat(17)}`],
   ])('throws %s for an offer that cannot be answered', (code, sdp) => {
-    expect(codeOf(() => parseOffer(sdp))).toBe(code);
+    expect(protocolErrorCode(() => parseOffer(sdp))).toBe(code);
   });
 
   it('throws nothing but ProtocolError, however an offer is cut or damaged', () => {
-    const isFine = (sdp: string) => /^(none|SDP_)/.test(codeOf(() => parseOffer(sdp)));
+    const isFine = (sdp: string) => /^(none|SDP_)/.test(protocolErrorCode(() => parseOffer(sdp)));
     const position = nat(publish.length);
     const damaged = property(position, position, string({ unit: 'binary', maxLength: 40 }), (from, to, junk) =>
       isFine(publish.slice(0, from) + junk + publish.slice(to)),

@@ -1,20 +1,10 @@
 import { assert, constantFrom, jsonValue, property, string } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProtocolError } from '../../../src/domain/errors.ts';
 import { decodeClientMessage } from '../../../src/protocol/wcs/client-messages.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 function decode(message: string, argument?: unknown) {
   return decodeClientMessage(JSON.stringify({ message, data: [argument] }));
-}
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProtocolError) return error.code;
-    throw error;
-  }
-  return 'none';
 }
 
 describe('decodeClientMessage', () => {
@@ -85,9 +75,9 @@ describe('decodeClientMessage', () => {
   });
 
   it('throws WCS_JSON and WCS_ENVELOPE for what is no message', () => {
-    expect(codeOf(() => decodeClientMessage('{'))).toBe('WCS_JSON');
+    expect(protocolErrorCode(() => decodeClientMessage('{'))).toBe('WCS_JSON');
     for (const frame of ['null', '1', '[]', '{}', '{"message":1}']) {
-      expect(codeOf(() => decodeClientMessage(frame))).toBe('WCS_ENVELOPE');
+      expect(protocolErrorCode(() => decodeClientMessage(frame))).toBe('WCS_ENVELOPE');
     }
   });
 
@@ -96,9 +86,11 @@ describe('decodeClientMessage', () => {
     const wellFormed = property(
       constantFrom(...names),
       jsonValue(),
-      (name, value) => codeOf(() => decode(name, value)) === 'none',
+      (name, value) => protocolErrorCode(() => decode(name, value)) === 'none',
     );
-    const random = property(string(), (frame) => /^(none|WCS_)/.test(codeOf(() => decodeClientMessage(frame))));
+    const random = property(string(), (frame) =>
+      /^(none|WCS_)/.test(protocolErrorCode(() => decodeClientMessage(frame))),
+    );
     expect(() => assert(wellFormed)).not.toThrow();
     expect(() => assert(random)).not.toThrow();
   });
@@ -107,8 +99,8 @@ describe('decodeClientMessage', () => {
     const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
     for (const message of ['pushLogs', 'sendData', 'sendStreamEvent', 'connection', 'anything']) {
       const frame = (depth: number) => `{"message":"${message}","data":[{"payload":${nested(depth)}}]}`;
-      expect(codeOf(() => decodeClientMessage(frame(60_000)))).toBe('WCS_DEPTH');
-      expect(codeOf(() => decodeClientMessage(frame(29)))).toBe('none');
+      expect(protocolErrorCode(() => decodeClientMessage(frame(60_000)))).toBe('WCS_DEPTH');
+      expect(protocolErrorCode(() => decodeClientMessage(frame(29)))).toBe('none');
     }
   });
 
