@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
+import { instanceSettings } from './instance-settings.ts';
 
 export interface ServerProcessOptions {
   readonly settings?: Readonly<Record<string, string>>;
@@ -82,14 +83,7 @@ export async function failToStart(options: ServerProcessOptions = {}): Promise<E
 /** In a process group of its own, so that what is left of it can be seen, and killed. */
 function spawn(directory: string, { settings, env, command = MAIN, maxLifeMs = 60_000 }: ServerProcessOptions) {
   const all = {
-    'ws.port': '0',
-    'wss.port': '0',
-    'http.port': '0',
-    'https.port': '0',
-    'rtmp.port': '0',
-    media_port_from: '0',
-    data_dir: join(directory, 'data'),
-    media_dir: join(directory, 'media'),
+    ...instanceSettings(directory),
     ...settings,
   };
   const flags = Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]);

@@ -5,6 +5,7 @@ import { Writable } from 'node:stream';
 import { createApp, type App } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { instanceSettings } from './instance-settings.ts';
 
 export interface TestApp extends App {
   readonly directory: string;
@@ -18,15 +19,7 @@ export interface TestApp extends App {
 export async function startTestApp(settings: Readonly<Record<string, string>> = {}): Promise<TestApp> {
   const directory = await mkdtemp(join(tmpdir(), 'transponder-app-'));
   const all = {
-    'ws.port': '0',
-    'wss.port': '0',
-    'http.port': '0',
-    'https.port': '0',
-    'rtmp.port': '0',
-    media_port_from: '0',
-    data_dir: join(directory, 'data'),
-    media_dir: join(directory, 'media'),
-    records_dir: join(directory, 'records'),
+    ...instanceSettings(directory),
     log_level: 'debug',
     // The machine that runs the tests is busy with them.
     admission_max_cpu_percent: '0',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { instanceSettings } from '../../../test/support/instance-settings.ts';
 
 export interface AppProcess {
   readonly pid: number;
@@ -23,15 +24,7 @@ const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 export async function startAppProcess(): Promise<AppProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-app-'));
   const settings = {
-    'ws.port': '0',
-    'wss.port': '0',
-    'http.port': '0',
-    'https.port': '0',
-    'rtmp.port': '0',
-    media_port_from: '0',
-    data_dir: join(directory, 'data'),
-    media_dir: join(directory, 'media'),
-    records_dir: join(directory, 'records'),
+    ...instanceSettings(directory),
     log_level: 'warn',
   };
   const args = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
