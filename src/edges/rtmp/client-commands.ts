@@ -53,7 +53,8 @@ interface OpenStream {
 
 const APP_KEY = 'flashStreamingApp';
 const MEDIA_PROVIDER = 'Flash';
-const PEER_BANDWIDTH_BYTES = 2_500_000;
+/** librtmp acknowledges after a tenth of it. */
+const PEER_BANDWIDTH_BYTES = 10 * ACKNOWLEDGEMENT_WINDOW_BYTES;
 const DYNAMIC_LIMIT = 2;
 const LOGIN_CHARS = 20;
 

@@ -9,8 +9,11 @@ export interface SocketViewerOptions {
   readonly onUnreadAnswers: () => void;
 }
 
-/** What the server tells clients to acknowledge after. */
-export const ACKNOWLEDGEMENT_WINDOW_BYTES = 250_000;
+/**
+ * What the server tells clients to acknowledge after. So much of what waits for a slow viewer cannot be told from what it has; every
+ * acknowledgement is one more read.
+ */
+export const ACKNOWLEDGEMENT_WINDOW_BYTES = 125_000;
 const MAX_UNREAD_ANSWER_BYTES = 256 * 1024;
 
 /**

@@ -15,7 +15,7 @@ export interface ViewerBounds {
 }
 
 export const USUAL_VIEWER_BOUNDS: ViewerBounds = {
-  soft: { bytes: 400 * KIB, seconds: 2 },
+  soft: { bytes: 128 * KIB, seconds: 2 },
   hard: { bytes: 4 * MIB, seconds: 10 },
 };
 
