@@ -184,7 +184,7 @@ async function build(
       hub,
       renditions,
       gate,
-      loadSound: (name) => soundFiles.encodeSoundFile(name),
+      loadSound: (name, track) => soundFiles.encodeSoundFile(name, track),
       ffmpegPath,
       localAddress: config.rtmp_publisher_ip || undefined,
       preserveAspectRatio: config.video_transcoder_preserve_aspect_ratio,
