@@ -411,8 +411,13 @@ async function build(
       logger,
     });
     const key = 'rtmp.port';
-    const host = config.ip_local || undefined;
-    const listening = await listen(rtmp.listener, { key, port: config[key], hostKey: 'ip_local', host, logger });
+    const listening = await listen(rtmp.listener, {
+      key,
+      port: config[key],
+      hostKey: 'ip_local',
+      host: config.ip_local || undefined,
+      logger,
+    });
     built.push(
       () => listening.close(),
       () => rtmp.close('shutdown'),
