@@ -34,8 +34,9 @@ export function choosePublishAudio(section: OfferSection): Choice<RtpAudioCodec>
 }
 
 /**
- * The source's codec or nothing: players get packets as they are. Of H.264 only payload types that allow fragments, nearest
- * profile first; a decoder that is offered a lower profile still takes its superset in practice.
+ * The source's codec or nothing: players get packets as they are. Of H.264 payload types that allow fragments, nearest profile
+ * first; a decoder that is offered a lower profile still takes its superset in practice. Who says nothing of fragments
+ * (GStreamer) takes them as well, who rules them out does not.
  */
 export function choosePlayVideo(
   section: OfferSection,
@@ -45,7 +46,9 @@ export function choosePlayVideo(
     const payload = section.payloads.find((one) => one.codec === 'vp8' && one.clockRateHz === 90_000);
     return payload && { codec: 'vp8', payload };
   }
-  const usable = h264Payloads(section).filter(isFragmenting);
+  const fragmenting = h264Payloads(section).filter(isFragmenting);
+  const silent = h264Payloads(section).filter(({ fmtp }) => !fmtp.has('packetization-mode'));
+  const usable = fragmenting.length > 0 ? fragmenting : silent;
   const profile = source.h264ProfileLevelId?.toLowerCase();
   const nearest = [profile, profile?.slice(0, 4), profile?.slice(0, 2), '42e0', '42'];
   for (const prefix of nearest) {

@@ -261,6 +261,15 @@ describe('the answer to a player', () => {
     expect(profileFor()).toBe('42e01f');
   });
 
+  it('takes H.264 that says nothing of fragments where there is no better, but none that rules them out', () => {
+    const modes = (fmtp: string) => vector('play-gstreamer').replace('a=rtpmap:96', `${fmtp}a=rtpmap:96`);
+    const video = { codec: 'h264', h264ProfileLevelId: '42e01f' } as const;
+    expect(playPlan(modes(''), { video }).video).toMatchObject({ codec: 'h264', payloadType: 96 });
+    expect(playPlan(modes('a=fmtp:96 packetization-mode=1\r\n'), { video }).video).toMatchObject({ payloadType: 96 });
+    const singleOnly = modes('a=fmtp:96 packetization-mode=0\r\n');
+    expect(codeOf(() => playPlan(singleOnly, { video }))).toBe('NO_COMMON_CODECS');
+  });
+
   it('refuses the sections that the source has no track for', () => {
     const answer = writePlayAnswer(playPlan(vector('play'), { audio: { codec: 'pcma' } }), [local], ssrcs);
     expect(section(answer, 'audio')).toContain('a=rtpmap:8 PCMA/8000\r\n');
