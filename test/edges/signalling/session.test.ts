@@ -85,26 +85,11 @@ describe('a signalling session', () => {
     expect(harness.sessions.find()).toEqual([]);
   });
 
-  it('refuses when the backend does not answer in time, or fails', async () => {
-    const { promise: asked, resolve } = Promise.withResolvers<void>();
-    harness = await startHarness({
-      backend: {
-        ask: () => {
-          resolve();
-          return new Promise(() => {});
-        },
-      },
-    });
+  it('refuses when the backend fails', async () => {
+    harness = await startHarness({ backend: { ask: () => Promise.reject(new Error('hook down')) } });
     const client = await harness.open();
     client.send('connection', CONNECTION);
-    await asked;
-    harness.clock.advance(15_000);
     expect((await client.next('fail')).data).toEqual([{ apiMethod: 'connect', info: 'Restricted access' }]);
-    await harness.close();
-    harness = await startHarness({ backend: { ask: () => Promise.reject(new Error('hook down')) } });
-    const other = await harness.open();
-    other.send('connection', CONNECTION);
-    expect((await other.next('fail')).data).toEqual([{ apiMethod: 'connect', info: 'Restricted access' }]);
   });
 
   it('leaves no session behind when the client goes while the backend thinks', async () => {
