@@ -119,7 +119,7 @@ export class WhipSession {
       bitrate: 0,
       minBitrate: 0,
       maxBitrate: 0,
-      custom: token === undefined ? params : { ...params, token },
+      custom: unlessEmpty(token === undefined ? params : { ...params, token }),
     };
     return published
       ? webrtcStreams.publish(session, { ...request, record: false })
@@ -163,10 +163,15 @@ export class WhipSession {
       clientVersion: userAgent,
       clientOSVersion: '',
       clientBrowserVersion: '',
-      custom: params,
+      custom: unlessEmpty(params),
       token,
     };
   }
+}
+
+/** As of RTMP clients, whose URL is all that they say as well. */
+function unlessEmpty(custom: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined {
+  return Object.keys(custom).length > 0 ? custom : undefined;
 }
 
 /** Port 0 (RFC 3264 §6). */
