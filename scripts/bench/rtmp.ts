@@ -176,8 +176,11 @@ try {
       ];
     }),
   );
-  const [ours, theirs] = both.map(({ perViewer }) => spreadOf(perViewer).median);
-  console.log(`\nours/nginx per viewer: ${(ours! / theirs!).toFixed(2)}`);
+  const ratioOf = (costOf: (each: Contestant) => number): string => (costOf(both[0]!) / costOf(both[1]!)).toFixed(2);
+  const whole = ({ perViewer }: Contestant): number => spreadOf(perViewer).median;
+  // What each viewer adds to a stream that is published anyway.
+  const added = (each: Contestant): number => whole(each) - spreadOf(each.perStream).median / viewers;
+  console.log(`\nours/nginx per viewer: ${ratioOf(whole)}; without what the published stream costs: ${ratioOf(added)}`);
 } finally {
   for (const close of closers.toReversed()) await close();
 }

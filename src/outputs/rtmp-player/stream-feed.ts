@@ -14,6 +14,9 @@ import { type ViewerBounds, ViewerLimits } from './viewer-limits.ts';
 
 /** System calls are what viewers cost: one write for so much media is half of what nginx-rtmp takes (reference/rtmp.md §4). */
 const BATCH_MS = 40;
+/** From so many viewers on, fewer and larger writes are worth some milliseconds, which players hold in their buffers anyway. */
+const CROWD_VIEWERS = 50;
+const CROWD_BATCH_MS = 150;
 const LOOK_PERIOD_MS = 1_000;
 /** Then other connections have their turn: so many writes hold up the event loop for some milliseconds. */
 const MAX_WRITES_PER_TURN = 500;
@@ -155,7 +158,8 @@ export class StreamFeed implements Shareable {
   #add(packet: Packet): void {
     this.#pending.push(packet);
     // Whoever was first waits for the first of it.
-    const waitMs = this.#batches === 0 ? 0 : BATCH_MS;
+    const batchMs = this.#viewers.size < CROWD_VIEWERS ? BATCH_MS : CROWD_BATCH_MS;
+    const waitMs = this.#batches === 0 ? 0 : batchMs;
     this.#cancelFlush ??= this.#options.clock.after(waitMs, () => this.#flush());
   }
 

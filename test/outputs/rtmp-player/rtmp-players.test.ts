@@ -204,7 +204,7 @@ describe('an RTMP player', () => {
     expect(givenAtOnce).toBe(500);
     const between = rig.watch();
     rig.stream.writeUnit(picture(40));
-    rig.clock.advance(40);
+    rig.clock.advance(150);
     // Both batches are still on their way to the others.
     const late = rig.watch();
     for (let turn = 0; turn < 8; turn++) await new Promise((resolve) => void setImmediate(resolve));
