@@ -44,7 +44,8 @@ interface RtpFlow {
 }
 
 const LIVE_STATES = ['NEW', 'WAITING_SOURCE', 'STARTING', 'ACTIVE', 'DEGRADED', 'STOPPING', 'BACKOFF', 'SUSPENDED'];
-const LOOP_RESOLUTION_MS = 10;
+/** Each look wakes the process, an idle one too. */
+const LOOP_RESOLUTION_MS = 50;
 const NS_PER_SECOND = 1e9;
 
 /**
