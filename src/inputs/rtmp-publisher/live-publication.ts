@@ -30,14 +30,15 @@ export interface LivePublicationOptions extends RtmpPublicationOptions {
 
 /**
  * `probing` → it is not yet known which tracks come: units wait, within the bounds of a GOP cache.
- * `live`    → the stream is in the hub. A track that appears or changes its format replaces that stream under the same name.
+ * `live`    → the stream is in the hub. A track that appears or changes its format replaces that stream under the same name,
+ *             at once and with the pictures since the last keyframe.
  * `ended`   → `onEnd` was called, or `close`: messages are ignored.
  */
 export class LivePublication implements RtmpPublication {
   readonly #options: LivePublicationOptions;
   readonly #video: VideoInput;
   readonly #audio: AudioInput;
-  readonly #waiting = new GopCache({ looseAudioUs: PROBE_AUDIO_US });
+  readonly #recent = new GopCache({ looseAudioUs: PROBE_AUDIO_US });
   readonly #silence = new SilentSound();
   #state: 'probing' | 'live' | 'ended' = 'probing';
   /** What the encoder says it will send; undefined where it does not say. */
@@ -76,7 +77,7 @@ export class LivePublication implements RtmpPublication {
     this.#cancelIdle?.();
     this.#cancelProbe?.();
     this.#audio.close();
-    this.#waiting.clear();
+    this.#recent.clear();
     if (this.#stream) this.#options.hub.remove(this.#stream, reason);
     this.#stream = undefined;
   }
@@ -111,12 +112,9 @@ export class LivePublication implements RtmpPublication {
   #take(unit: MediaUnit): void {
     if (this.#state === 'ended') return;
     this.#lastMediaUs = this.#options.clock.monotonicUs();
-    if (this.#state === 'probing') {
-      this.#waiting.push(unit);
-      return;
-    }
-    this.#followTracks();
-    this.#give(unit);
+    if (this.#state === 'live') this.#followTracks();
+    if (this.#state === 'probing' || unit.kind === 'video') this.#recent.push(unit);
+    if (this.#state === 'live') this.#give(unit);
   }
 
   #give(unit: MediaUnit): void {
@@ -142,7 +140,7 @@ export class LivePublication implements RtmpPublication {
   #goLive(): void {
     this.#cancelProbe?.();
     this.#state = 'live';
-    const { units } = this.#waiting;
+    const { units } = this.#recent;
     this.#publish();
     const { video, audio } = this.#tracks;
     this.#options.onLive({
@@ -151,7 +149,6 @@ export class LivePublication implements RtmpPublication {
     });
     this.#noteFormat();
     for (const unit of units) this.#give(unit);
-    this.#waiting.clear();
   }
 
   /** Replaces the stream where it has become another one: readers find the new one under the same name. */
@@ -162,6 +159,8 @@ export class LivePublication implements RtmpPublication {
     this.#options.logger.info({ before: this.#tracks, audio }, 'a publisher has changed its tracks');
     if (this.#stream) this.#options.hub.remove(this.#stream, REPLACED);
     this.#publish();
+    // The encoder's next keyframe may be far.
+    for (const unit of this.#recent.units) if (unit.kind === 'video') this.#give(unit);
   }
 
   #publish(): void {

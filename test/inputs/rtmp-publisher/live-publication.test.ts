@@ -182,9 +182,9 @@ describe('what an RTMP encoder publishes', () => {
     rig.video(15, keyframe());
     for (let index = 0; index < 50; index++) rig.audio(10 + Math.floor(index * frameMs), aacFrame(index));
     const sounds = rig.sounds.filter(({ data }) => data.length === 20);
-    expect(sounds.map(({ data }) => data[0])).toEqual(Array.from({ length: 49 }, (__, index) => index + 1));
+    expect(sounds.map(({ data }) => data[0])).toEqual(Array.from({ length: 50 }, (__, index) => index));
     for (const [index, { ptsUs, durationUs }] of sounds.entries()) {
-      expect(Math.abs(ptsUs - 1_010_000 - (index + 1) * frameMs * 1000)).toBeLessThan(1_500);
+      expect(Math.abs(ptsUs - 1_010_000 - index * frameMs * 1000)).toBeLessThan(1_500);
       expect(sounds[index + 1]?.ptsUs ?? ptsUs + durationUs).toBe(ptsUs + durationUs);
     }
   });
@@ -206,6 +206,18 @@ describe('what an RTMP encoder publishes', () => {
     }
     expect(rig.streams[0]!.tracks.audio).toEqual({ codec, sampleRateHz: 8000, channels: 1 });
     expect(shape(rig)).toBe('a0 a20 a40 a60 a80 a100 a120 a140 a160 a180');
+  });
+
+  it('begins that other stream with the pictures since the last keyframe, which the encoder does not send again', () => {
+    const rig = openLive();
+    for (const ms of [40, 80]) rig.video(ms, avcFrame([P_SLICE]));
+    rig.units.length = 0;
+    rig.audio(100, aacConfig(44_100, 2));
+    rig.audio(100, aacFrame());
+    rig.video(120, avcFrame([P_SLICE]));
+    expect(rig.streams).toHaveLength(2);
+    expect(rig.videos.map(({ ptsUs }) => ptsUs)).toEqual([1_000_000, 1_040_000, 1_080_000, 1_120_000]);
+    expect(rig.videos.map(({ isKeyframe }) => isKeyframe)).toEqual([true, false, false, false]);
   });
 
   it('is another stream of the same name, on the same timeline, when its sound appears or changes', () => {
