@@ -8,7 +8,7 @@ import type { RenditionLease, Renditions } from '../hub/renditions.ts';
 import { SharedByKey, type Shareable } from '../hub/shared.ts';
 import type { VideoNeed } from '../hub/transcoder.ts';
 import type { ReaderOptions } from '../hub/unit-source.ts';
-import type { MediaEvent, MediaWorker } from '../webrtc/media-worker.ts';
+import type { MediaEvent, MediaWorker, UnitStreamRequest } from '../webrtc/media-worker.ts';
 
 /** The cached GOP and what comes while it is given. */
 const QUEUE_BYTES = 32 * 1024 * 1024;
@@ -95,10 +95,10 @@ export class WebrtcRenditions {
   }
 
   #open(stream: LiveStream, need: VideoNeed): UnitBridge {
-    const { worker, renditions, clock, newId } = this.#options;
+    const { hub, worker, renditions, clock, newId } = this.#options;
     const streamId = newId();
     const onStop = () => this.#byStreamId.delete(streamId);
-    const bridge = new UnitBridge({ streamId, stream, need, renditions, worker, clock, onStop });
+    const bridge = new UnitBridge({ streamId, stream, need, hub, renditions, worker, clock, onStop });
     this.#byStreamId.set(streamId, bridge);
     return bridge;
   }
@@ -108,6 +108,7 @@ interface UnitBridgeOptions {
   readonly streamId: string;
   readonly stream: LiveStream;
   readonly need: VideoNeed;
+  readonly hub: Hub;
   readonly renditions: Renditions;
   readonly worker: MediaWorker;
   readonly clock: Clock;
@@ -116,7 +117,8 @@ interface UnitBridgeOptions {
 
 /**
  * Picture and sound of a stream as browsers take them, on its one timeline, as one stream of the worker. Transcoders have
- * different delays: what is quicker waits here for the other, because browsers take ten seconds and more to do that.
+ * different delays: what is quicker waits here for the other, because browsers take ten seconds and more to do that. Where the
+ * publisher's stream is replaced because its tracks have changed, players go on with the new one if their tracks allow it.
  */
 class UnitBridge implements Shareable {
   readonly streamId: string;
@@ -124,23 +126,23 @@ class UnitBridge implements Shareable {
   hasEnded = false;
   readonly #options: UnitBridgeOptions;
   readonly #interleaver: Interleaver | undefined;
+  #stream: LiveStream;
   #picture: ReadRendition | undefined;
-  readonly #sound: ReadRendition | undefined;
+  #sound: ReadRendition | undefined;
+  /** Of what was read last. */
+  #newestDtsUs = Number.NEGATIVE_INFINITY;
+  #newestSoundUs = Number.NEGATIVE_INFINITY;
+  #isMoving = false;
 
   constructor(options: UnitBridgeOptions) {
     this.#options = options;
     this.streamId = options.streamId;
+    this.#stream = options.stream;
     const { streamId, stream, worker, clock } = options;
-    const { video } = stream.tracks;
-    const audio = stream.hasPublishedAudio ? stream.tracks.audio : undefined;
-    worker.openUnitStream({
-      streamId,
-      video: video && { codec: 'h264' },
-      audio: audio && { codec: rtpAudio(audio) },
-    });
+    const { video, audio } = rtpTracks(stream);
+    worker.openUnitStream({ streamId, video, audio });
     if (video && audio) this.#interleaver = new Interleaver({ clock, onUnit: (unit) => this.#write(unit) });
-    if (video) this.#picture = this.#readPicture();
-    if (audio) this.#sound = this.#readSound(audio);
+    this.#readTracks();
   }
 
   requestKeyframe(): void {
@@ -152,16 +154,28 @@ class UnitBridge implements Shareable {
     this.#options.onStop();
   }
 
+  #readTracks(): void {
+    const { video, audio } = this.#stream.tracks;
+    if (video) this.#picture = this.#readPicture();
+    if (audio && this.#stream.hasPublishedAudio) this.#sound = this.#readSound(audio);
+  }
+
   /** What is a copy becomes a transcode with the first keyframe that browsers do not take, and stays one. */
   #readPicture(): ReadRendition {
-    const { stream, need, renditions } = this.#options;
-    const mayBeCopy = stream.tracks.video?.isWebrtcReady !== false;
-    const lease = renditions.renditionOf(stream, { ...need, video: 'h264', audio: 'none', webrtcReady: true });
+    const { need, renditions } = this.#options;
+    const mayBeCopy = this.#stream.tracks.video?.isWebrtcReady !== false;
+    const lease = renditions.renditionOf(this.#stream, { ...need, video: 'h264', audio: 'none', webrtcReady: true });
+    // A copy goes on with any picture after those that were read before; another encoder's pictures do so with a keyframe.
+    let hasBegun = mayBeCopy && need.heightPx === undefined;
     return this.#read(lease, { label: 'picture for WebRTC players', fromCachedGop: true, audio: false }, (unit) => {
-      if (mayBeCopy && isKeyframe(unit) && lease.source.tracks.video?.isWebrtcReady === false) {
+      if (unit.kind !== 'video' || unit.dtsUs <= this.#newestDtsUs) return;
+      hasBegun ||= unit.isKeyframe;
+      if (!hasBegun) return;
+      if (mayBeCopy && unit.isKeyframe && lease.source.tracks.video?.isWebrtcReady === false) {
         this.#picture?.close();
         this.#picture = this.#readPicture();
       } else {
+        this.#newestDtsUs = unit.dtsUs;
         this.#take(unit);
       }
     });
@@ -169,7 +183,8 @@ class UnitBridge implements Shareable {
 
   /** A transcoder begins with the cached GOP. Given in one burst, it would be kept by players as a delay. */
   #readSound(track: AudioTrack): ReadRendition {
-    const { stream, renditions } = this.#options;
+    const { renditions } = this.#options;
+    const stream = this.#stream;
     const lease =
       track.codec === 'aac'
         ? renditions.renditionOf(stream, { video: 'none', audio: 'opus' })
@@ -178,7 +193,9 @@ class UnitBridge implements Shareable {
     let beginUs: number | undefined;
     return this.#read(lease, options, (unit) => {
       beginUs ??= stream.newestAudioUs - TRANSCODER_DELAY_US;
-      if (unit.ptsUs >= beginUs) this.#take(unit);
+      if (unit.ptsUs < beginUs || unit.ptsUs <= this.#newestSoundUs) return;
+      this.#newestSoundUs = unit.ptsUs;
+      this.#take(unit);
     });
   }
 
@@ -194,7 +211,7 @@ class UnitBridge implements Shareable {
         take(unit);
         return true;
       },
-      onEnd: () => this.#end(),
+      onEnd: () => this.#sourceEnded(),
     });
     return {
       lease,
@@ -215,12 +232,41 @@ class UnitBridge implements Shareable {
     this.#options.worker.writeUnit(this.streamId, unit);
   }
 
+  /** A stream that is replaced is so at once. */
+  #sourceEnded(): void {
+    if (this.#isMoving) return;
+    if (!this.#stream.hasEnded) {
+      this.#end();
+      return;
+    }
+    this.#isMoving = true;
+    queueMicrotask(() => {
+      this.#isMoving = false;
+      this.#follow(this.#options.hub.find(this.#stream.name));
+    });
+  }
+
+  #follow(next: LiveStream | undefined): void {
+    if (this.hasEnded) return;
+    if (next?.id !== this.#stream.id || !isSame(rtpTracks(next), rtpTracks(this.#stream))) {
+      this.#end();
+      return;
+    }
+    this.#closeTracks();
+    this.#stream = next;
+    this.#readTracks();
+  }
+
+  #closeTracks(): void {
+    this.#picture?.close();
+    this.#sound?.close();
+  }
+
   /** Ends the players; the last of them lets go of the bridge. */
   #end(): void {
     if (this.hasEnded) return;
     this.hasEnded = true;
-    this.#picture?.close();
-    this.#sound?.close();
+    this.#closeTracks();
     this.#interleaver?.close();
     this.#options.worker.closeUnitStream(this.streamId);
   }
@@ -237,7 +283,14 @@ function isKeyframe(unit: MediaUnit): unit is VideoUnit {
   return unit.kind === 'video' && unit.isKeyframe;
 }
 
-/** RTP carries no AAC to browsers. */
-function rtpAudio({ codec }: AudioTrack): Exclude<AudioTrack['codec'], 'aac'> {
-  return codec === 'aac' ? 'opus' : codec;
+type RtpTracks = Pick<UnitStreamRequest, 'video' | 'audio'>;
+
+/** As browsers get them: RTP carries no AAC to them, and silence of our own making is left out. */
+function rtpTracks({ tracks: { video, audio }, hasPublishedAudio }: LiveStream): RtpTracks {
+  const codec = audio?.codec === 'aac' ? 'opus' : audio?.codec;
+  return { video: video && { codec: 'h264' }, audio: hasPublishedAudio && codec ? { codec } : undefined };
+}
+
+function isSame(left: RtpTracks, right: RtpTracks): boolean {
+  return left.video?.codec === right.video?.codec && left.audio?.codec === right.audio?.codec;
 }

@@ -69,6 +69,11 @@ function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false,
     ...(!isForeign && { webrtcStreamId: 'P', requestKeyframe: () => void keyframesAsked++ }),
   };
   const stream = hub.publish('cam', { id: 'P', source, tracks, clock, logger: silentLogger });
+  /** As a publisher does whose tracks have changed. */
+  const replace = (changed: Tracks) => {
+    hub.remove(hub.find('cam')!, 'replaced');
+    return hub.publish('cam', { id: 'P', source, tracks: changed, clock, logger: silentLogger });
+  };
   const worker = new FakeMediaWorker();
   let ids = 0;
   const playable = new WebrtcRenditions({
@@ -79,7 +84,17 @@ function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false,
     clock,
     newId: () => `rendition-${ids++}`,
   });
-  return { clock, hub, stream, worker, encoders, soundEncoders, playable, keyframesAsked: () => keyframesAsked };
+  return {
+    clock,
+    hub,
+    stream,
+    replace,
+    worker,
+    encoders,
+    soundEncoders,
+    playable,
+    keyframesAsked: () => keyframesAsked,
+  };
 }
 
 describe('a player’s wish for a picture size', () => {
@@ -260,6 +275,56 @@ describe('a stream that did not come by WebRTC', () => {
     for (const ms of [0, 40, 80]) stream.writeUnit({ ...videoUnit(ms), isKeyframe: ms === 0, data: READY_SPS });
     for (const ms of [0, 20, 40, 60]) stream.writeUnit(audioUnit(ms));
     expect(shape(worker.unitStreams.get(streamId)!)).toBe('K0 a0 a20 v40 a40 a60');
+  });
+
+  it('goes on for its players where it is replaced, with the very next picture and sound', async () => {
+    const { playable, worker, stream, hub, replace, clock } = setUp({ isForeign: true, tracks: AAC });
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    const keyframe = { ...keyUnit(0), data: READY_SPS };
+    for (const unit of [keyframe, audioUnit(0, 3, 'aac'), videoUnit(40), audioUnit(20, 3, 'aac')])
+      stream.writeUnit(unit);
+    await Promise.resolve();
+    const next = replace({ ...AAC, audio: { codec: 'aac', sampleRateHz: 48_000, channels: 2 } });
+    for (const unit of [keyframe, videoUnit(40)]) next.writeUnit(unit);
+    await Promise.resolve();
+    for (const unit of [videoUnit(80), audioUnit(40, 3, 'aac'), videoUnit(120)]) next.writeUnit(unit);
+    await Promise.resolve();
+    clock.advance(MAX_WAIT_MS);
+    const units = worker.unitStreams.get(streamId)!;
+    expect(shape(units.filter(({ kind }) => kind === 'video'))).toBe('K0 v40 v80 v120');
+    expect(shape(units.filter(({ kind }) => kind === 'audio'))).toBe('a0 a20 a40');
+    hub.remove(next, 'unpublished');
+    await Promise.resolve();
+    expect(worker.unitStreams.size).toBe(0);
+  });
+
+  it('goes on with a keyframe of its next transcoder', async () => {
+    const video = { video: TRACKS.video };
+    const { playable, worker, stream, replace, encoders } = setUp({ isForeign: true, tracks: video });
+    const { streamId } = playable.lease(SOURCE, { width: 0, height: 180 })!;
+    for (const unit of [keyUnit(0), videoUnit(40)]) stream.writeUnit(unit);
+    const next = replace(video);
+    for (const unit of [keyUnit(0), videoUnit(40)]) next.writeUnit(unit);
+    await Promise.resolve();
+    await Promise.resolve();
+    for (const unit of [videoUnit(80), keyUnit(120), videoUnit(160)]) next.writeUnit(unit);
+    expect(shape(worker.unitStreams.get(streamId)!)).toBe('K0 v40 K120 v160');
+    expect(encoders).toHaveLength(2);
+  });
+
+  it.each<[string, Tracks, SetUp]>([
+    ['sound that was not there', TRACKS, { tracks: { video: TRACKS.video } }],
+    ['sound of another codec', { ...TRACKS, audio: { codec: 'pcma', sampleRateHz: 8000, channels: 1 } }, {}],
+    ['a picture that was not there', TRACKS, { tracks: { audio: TRACKS.audio } }],
+  ])('ends for its players where it is replaced by one with %s', async (_what, tracks, options) => {
+    const { playable, worker, replace } = setUp({ isForeign: true, ...options });
+    const { release } = playable.lease(SOURCE, NO_WISH)!;
+    replace(tracks);
+    await Promise.resolve();
+    expect(worker.unitStreams.size).toBe(0);
+    release();
+    playable.lease(SOURCE, NO_WISH);
+    expect(worker.unitStreams.size).toBe(1);
   });
 
   it.each([
