@@ -1,0 +1,128 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startBrowser, type TestBrowser } from '../support/browser.ts';
+import { GstreamerClient } from '../support/gstreamer-client.ts';
+import { SdkPage } from '../support/sdk-page.ts';
+import { startTestApp, type TestApp } from '../support/test-app.ts';
+import { WhipPage } from '../support/whip-page.ts';
+
+const WAIT = { timeout: 20_000, interval: 50 };
+/** ICE of a client that is killed is given up after 30 s, and its missing media sooner. */
+const GONE = { timeout: 45_000, interval: 100 };
+
+let app: TestApp;
+let browser: TestBrowser;
+let names = 0;
+/** Closed after each test, last first. */
+let open: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  app = await startTestApp();
+  browser = await startBrowser();
+});
+
+afterEach(async () => {
+  for (const close of open.toReversed()) await close();
+  open = [];
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await app?.close('the tests are over');
+});
+
+const freshName = (): string => `whip-${names++}`;
+const endpoint = (path: 'whip' | 'whep', name: string): string =>
+  `http://127.0.0.1:${app.ports['http.port']}/${path}/${name}`;
+
+async function statusesOf(name: string): Promise<unknown[]> {
+  const { status, json } = await app.rest('/rest-api/stream/find', { name });
+  return status === 200 ? (json() as { status: string }[]).map((stream) => stream.status) : [];
+}
+
+const isMoving = ({ pictures = 0, sounds = 0 }): boolean => pictures > 50 && sounds > 50;
+
+function gstreamer(action: 'publish' | 'play', name: string): GstreamerClient {
+  const client = new GstreamerClient(action, endpoint(action === 'publish' ? 'whip' : 'whep', name));
+  open.push(() => client.kill());
+  return client;
+}
+
+async function whipPage(path: 'whip' | 'whep', name: string): Promise<WhipPage> {
+  const page = await WhipPage.open(browser, endpoint(path, name));
+  open.push(() => page.close());
+  return page;
+}
+
+async function sdkPage(): Promise<SdkPage> {
+  const page = await SdkPage.open(browser, app.wsUrl);
+  open.push(() => page.page.close());
+  return page;
+}
+
+describe('what GStreamer publishes by WHIP', () => {
+  test('is played by GStreamer and a page over WHEP and by the official SDK, until it is deleted', async () => {
+    const name = freshName();
+    const publisher = gstreamer('publish', name);
+    await expect.poll(() => statusesOf(name), WAIT).toEqual(['PUBLISHING']);
+    const player = gstreamer('play', name);
+    const page = await whipPage('whep', name);
+    const sdk = await (await sdkPage()).play({ name });
+    expect(await player.saying(isMoving)).toMatchObject({ width: 320, height: 240 });
+    await page.untilMedia(50);
+    await sdk.untilFrames(50);
+    expect(await sdk.stat('inbound-rtp', 'video')).toMatchObject({ frameWidth: 320, frameHeight: 240 });
+
+    expect(await publisher.stop()).toBe(200);
+    expect(await sdk.waitFor('FAILED')).toMatchObject({ info: 'Stopped by publisher stop' });
+    await page.untilClosed();
+    expect(await statusesOf(name)).toEqual([]);
+    expect(await page.delete()).toBe(404);
+    expect(await player.stop()).toBe(404);
+  });
+
+  test('ends for its players when its process is killed', async () => {
+    const name = freshName();
+    const publisher = gstreamer('publish', name);
+    await expect.poll(() => statusesOf(name), WAIT).toEqual(['PUBLISHING']);
+    const page = await whipPage('whep', name);
+    await page.untilMedia(10);
+    await publisher.kill();
+    await expect.poll(() => statusesOf(name), GONE).toEqual([]);
+    await page.untilClosed();
+  });
+});
+
+describe('what a page publishes', () => {
+  test('by WHIP is played by the official SDK and over WHEP, until the page deletes it', async () => {
+    const name = freshName();
+    const publisher = await whipPage('whip', name);
+    await expect.poll(() => statusesOf(name), WAIT).toEqual(['PUBLISHING']);
+    await expect(WhipPage.open(browser, endpoint('whip', name))).rejects.toThrow('status 409');
+    const sdk = await (await sdkPage()).play({ name });
+    const player = await whipPage('whep', name);
+    const other = gstreamer('play', name);
+    await publisher.untilMedia(20);
+    await sdk.untilFrames(50);
+    await player.untilMedia(50);
+    await other.saying(isMoving);
+    expect(await player.delete()).toBe(200);
+    await player.untilClosed();
+    expect(await publisher.delete()).toBe(200);
+    await publisher.untilClosed();
+    expect(await sdk.waitFor('FAILED')).toMatchObject({ info: 'Stopped by publisher stop' });
+    expect(await statusesOf(name)).toEqual([]);
+  });
+
+  test('by the official SDK is played over WHEP by a page and by GStreamer', async () => {
+    const name = freshName();
+    const publisher = await (await sdkPage()).publish({ name });
+    const player = await whipPage('whep', name);
+    const other = gstreamer('play', name);
+    await player.untilMedia(50);
+    await other.saying(isMoving);
+    expect(await other.stop()).toBe(200);
+    await publisher.act('stop');
+    await player.untilClosed();
+    expect(await player.delete()).toBe(404);
+  });
+});
