@@ -348,6 +348,17 @@ describe('pages of any origin', () => {
   });
 });
 
+it('the OpenAPI description has both endpoints and their sessions, and nothing that is for browsers only', async () => {
+  const { paths } = (await request('GET', '/rest-api/openapi.json')).json<{ paths: Record<string, object> }>();
+  for (const path of ['/whip/{name}', '/whep/{name}']) {
+    expect(paths[path]).toMatchObject({
+      post: { requestBody: { content: { 'application/sdp': {} } }, responses: { 201: {} } },
+    });
+    expect(Object.keys(paths[path]!)).toEqual(['post']);
+    expect(Object.keys(paths[`${path}/{id}`]!)).toEqual(['delete']);
+  }
+});
+
 it('there is neither WHIP nor WHEP where they are switched off', async () => {
   await rest.close();
   rest = restFixture();
