@@ -107,7 +107,7 @@ async function build(
   });
   await requireDirectory('data_dir', dataDirectory);
   await requireDirectory('media_dir', mediaDirectory);
-  built.push(lockDirectory('data_dir', dataDirectory, thisBoot));
+  built.push(lockDirectory('data_dir', dataDirectory));
   const tls =
     config.ssl_cert_file === ''
       ? await selfSignedCertificate(dataDirectory)
