@@ -66,7 +66,7 @@ export class UnitIntake implements Intake {
   readonly #audio: AudioTrack;
   readonly #onUnit: (unit: MediaUnit) => void;
   /** `monotonic − pts` of what came with the least delay. */
-  readonly #floor = new WindowMinimum(FLOOR_WINDOW_US);
+  readonly #floor = { video: new WindowMinimum(FLOOR_WINDOW_US), audio: new WindowMinimum(FLOOR_WINDOW_US) };
   #grid: AudioGrid | undefined;
   #firstPtsUs: number | undefined;
   #lastDtsUs = -Infinity;
@@ -81,7 +81,7 @@ export class UnitIntake implements Intake {
   }
 
   write(unit: MediaUnit, monotonicUs: number): void {
-    this.#floor.add(monotonicUs - unit.ptsUs, monotonicUs);
+    this.#floor[unit.kind].add(monotonicUs - unit.ptsUs, monotonicUs);
     this.#firstPtsUs ??= unit.ptsUs;
     if (unit.kind === 'audio') {
       if (unit.codec !== this.#audio.codec) return;
@@ -97,7 +97,9 @@ export class UnitIntake implements Intake {
 
   tick(monotonicUs: number): void {
     if (this.#firstPtsUs === undefined) return;
-    const nowUs = monotonicUs - this.#floor.value;
+    // Clocks of sound and pictures may drift apart for hours: sound that comes as it always does is not late.
+    const { video, audio } = this.#floor;
+    const nowUs = monotonicUs - (Number.isFinite(audio.value) ? audio.value : video.value);
     if (nowUs - this.#firstPtsUs > UNIT_LATE_US) this.#grid ??= this.#newGrid(this.#firstPtsUs);
     this.#grid?.tick(nowUs);
   }
