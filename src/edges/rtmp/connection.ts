@@ -4,9 +4,11 @@ import { plainAddress } from '../../domain/client-address.ts';
 import type { CancelTimer, Clock } from '../../domain/clock.ts';
 import { ProtocolError } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
+import { RateLimit } from '../../domain/rate-limit.ts';
 import { type ChunkReaderLimits, DEFAULT_CHUNK_READER_LIMITS } from '../../protocol/rtmp/chunk-reader.ts';
 import { RtmpLink } from '../../protocol/rtmp/link.ts';
 import { USER_CONTROL } from '../../protocol/rtmp/messages.ts';
+import { MESSAGE_TYPE, type RawMessage } from '../../protocol/rtmp/raw-message.ts';
 import { type Activity, ClientCommands, type CommandServices } from './client-commands.ts';
 import { SetupDeadline } from './setup-deadline.ts';
 import { SocketViewer } from './socket-viewer.ts';
@@ -28,9 +30,14 @@ const END_TIMEOUT_MS = 2000;
 const IDLE_LIMITS = { maxMediaBytes: 1 << 20, maxUnfinishedBytes: 2 << 20 };
 const UINT32 = 0x100000000;
 
+/** What a client may say while it waits: enough to see that it goes, which only who reads hears of. */
+const MAX_READ_AHEAD_BYTES = 64 * 1024;
+/** As for pages: each may cost a question to the backend and lines of the log. */
+const COMMAND_RATE = { perSecond: 50, burst: 200 };
+
 /**
- * One client's socket: bytes in through the link to the commands, one message at a time, and everything that limits how long
- * a client may take. While the backend is asked about a client, nothing more is read from it.
+ * One client's socket: bytes in through the link to the commands, one message at a time, and everything that limits how much
+ * a client may ask and how long it may take. While the backend is asked about a client, its messages wait, and soon its socket.
  */
 export class RtmpConnection {
   readonly #socket: Socket;
@@ -44,10 +51,12 @@ export class RtmpConnection {
   readonly #viewer: SocketViewer;
   readonly #commands: ClientCommands;
   readonly #setup: SetupDeadline;
+  readonly #commandRate: RateLimit;
   readonly #closed = Promise.withResolvers<void>();
   /** Why we closed it; undefined while, and where, the client did. */
   #closeReason: string | undefined;
   #isAsking = false;
+  #readAheadBytes = 0;
   #activity: Activity = 'idle';
   #hasSpoken = false;
   #stopPinging: CancelTimer = () => {};
@@ -84,6 +93,7 @@ export class RtmpConnection {
       this.#cut('RTMP_SETUP_TIMEOUT', 'a client neither publishes nor plays; it is cut off'),
     );
     this.#setup.run();
+    this.#commandRate = new RateLimit(clock, COMMAND_RATE);
     socket.on('data', (bytes) => this.#receive(bytes));
     socket.on('error', (error) => this.#logger.debug({ error }, 'a client connection failed'));
     socket.on('close', () => this.#socketClosed());
@@ -103,7 +113,8 @@ export class RtmpConnection {
     if (this.#closeReason !== undefined) return;
     try {
       this.#link.push(bytes);
-      this.#takeMessages();
+      if (this.#isAsking) this.#readAhead(bytes.length);
+      else this.#takeMessages();
     } catch (error) {
       this.#fail(error);
     }
@@ -113,15 +124,23 @@ export class RtmpConnection {
     while (!this.#isAsking && this.#closeReason === undefined) {
       const message = this.#link.take();
       if (!message) return;
+      if (isCommand(message) && !this.#commandRate.take()) {
+        return this.#cut('RTMP_COMMAND_RATE', 'a client sends too many commands; it is cut off');
+      }
       const asked = this.#commands.handle(message);
       if (asked) this.#waitFor(asked);
     }
   }
 
-  /** A client that says more meanwhile is held up by its own socket. */
+  /** A client that says much meanwhile is held up by its own socket. */
+  #readAhead(bytes: number): void {
+    this.#readAheadBytes += bytes;
+    if (this.#readAheadBytes > MAX_READ_AHEAD_BYTES) this.#socket.pause();
+  }
+
   #waitFor(asked: Promise<void>): void {
     this.#isAsking = true;
-    this.#socket.pause();
+    this.#readAheadBytes = 0;
     this.#setup.hold();
     asked
       .then(() => {
@@ -190,4 +209,8 @@ export class RtmpConnection {
     this.#commands.gone(this.#closeReason);
     this.#closed.resolve();
   }
+}
+
+function isCommand({ typeId }: RawMessage): boolean {
+  return typeId === MESSAGE_TYPE.commandAmf0 || typeId === MESSAGE_TYPE.commandAmf3;
 }

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { MESSAGE_TYPE } from '../../../src/protocol/rtmp/raw-message.ts';
 import type { BackendAnswer } from '../../../src/services/backend.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { connectObject, RtmpTestClient } from '../../support/rtmp-client.ts';
-import { startRtmpHarness } from './harness.ts';
+import { startRtmpHarness, type Question, type RtmpHarness } from './harness.ts';
 
 const ALLOWED: BackendAnswer = { allowed: true };
 const SETUP_MS = 10_000;
@@ -60,6 +61,94 @@ describe('while the backend is asked', () => {
     await expect.poll(() => rtmp.sessions.count).toBe(0);
     expect(rtmp.log.filter(({ level }) => level === 'error')).toEqual([]);
   });
+});
+
+describe('a client that goes or is sent away while the backend is asked', () => {
+  /** Answers at once, but for this operation: those who ask it wait for the verdict. */
+  function hesitant(operation: string) {
+    const verdict = Promise.withResolvers<BackendAnswer>();
+    const answer = (question: Question) => (question.operation === operation ? verdict.promise : ALLOWED);
+    return { answer, decide: () => verdict.resolve(ALLOWED) };
+  }
+  const asked = (rtmp: RtmpHarness) => rtmp.questions.map(({ operation }) => operation);
+
+  it.each(['publishStream', 'unPublishStream'])('leaves its name free at once: %s', async (operation) => {
+    const { answer, decide } = hesitant(operation);
+    await using rtmp = await startRtmpHarness({ answer });
+    const client = await RtmpTestClient.connected(rtmp.port);
+    client.say('publish', [null, 'a', 'live'], 1);
+    client.say('deleteStream', [null, 1]);
+    await expect.poll(() => asked(rtmp)).toContain(operation);
+    client.say('FCUnpublish', [null, 'a']);
+    client.socket.end();
+    await expect.poll(() => rtmp.connectionCount()).toBe(0);
+    expect([rtmp.sessions.count, rtmp.streams.find()]).toEqual([0, []]);
+    decide();
+    await using _next = await RtmpTestClient.publishing(rtmp.port, 'a');
+    expect(rtmp.log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  it('publishes nothing when the answer comes late, though it has not closed its side', async () => {
+    const { answer, decide } = hesitant('publishStream');
+    await using rtmp = await startRtmpHarness({ answer });
+    await using client = await RtmpTestClient.connected(rtmp.port);
+    client.say('publish', [null, 'a', 'live'], 1);
+    await expect.poll(() => asked(rtmp)).toContain('publishStream');
+    client.socket.pause();
+    rtmp.sessions.terminate(`/${client.endpoint}/127.0.0.1:${rtmp.port}`);
+    expect([rtmp.sessions.count, rtmp.streams.find()]).toEqual([0, []]);
+    decide();
+    client.socket.resume();
+    await client.closed;
+    expect(client.statusCodes).toEqual(['NetConnection.Connect.Closed']);
+    expect(rtmp.publications).toEqual([]);
+  });
+
+  it('begins no other stream when the one that it wants to end is ended by the operator', async () => {
+    const { answer, decide } = hesitant('unPublishStream');
+    await using rtmp = await startRtmpHarness({ answer });
+    const client = await RtmpTestClient.publishing(rtmp.port, 'a');
+    client.say('publish', [null, 'b', 'live'], 1);
+    await expect.poll(() => asked(rtmp)).toContain('unPublishStream');
+    rtmp.streams.terminate({ name: 'a' });
+    decide();
+    await client.closed;
+    await expect.poll(() => rtmp.sessions.count).toBe(0);
+    expect(asked(rtmp)).toEqual(['connect', 'publishStream', 'unPublishStream']);
+  });
+
+  it('is held up by its own socket when it says more than a little, and loses nothing', async () => {
+    const { answer, decide } = hesitant('publishStream');
+    await using rtmp = await startRtmpHarness({ answer });
+    await using client = await RtmpTestClient.connected(rtmp.port);
+    client.say('publish', [null, 'a', 'live'], 1);
+    const payload = Buffer.alloc(60_000);
+    const messages = 1000;
+    for (let n = 0; n < messages; n++)
+      client.media({ typeId: MESSAGE_TYPE.audio, timestampMs: n, streamId: 1, payload });
+    await using other = await RtmpTestClient.connected(rtmp.port);
+    for (let n = 0; n < 100; n++) await other.ask('getStreamLength', null);
+    expect([client.isClosed, client.socket.writableLength > 0]).toEqual([false, true]);
+    decide();
+    await expect.poll(() => rtmp.publications[0]?.written.length, { timeout: 15_000 }).toBe(messages);
+  });
+});
+
+it('a client that sends more than fifty commands a second for long is cut off', async () => {
+  const clock = new ManualClock();
+  await using rtmp = await startRtmpHarness({ clock });
+  await using client = await RtmpTestClient.publishing(rtmp.port, 'a');
+  for (let second = 0; second < 10; second++) {
+    clock.advance(1000);
+    for (let n = 0; n < 49; n++) client.say('FCUnpublish', [null, 'a'], 0);
+    await client.ask('getStreamLength', null);
+  }
+  clock.advance(4000);
+  for (let n = 0; n < 201; n++) client.say('FCUnpublish', [null, 'a'], 0);
+  await client.closed;
+  expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([
+    { fields: { code: 'RTMP_COMMAND_RATE', client: client.endpoint } },
+  ]);
 });
 
 describe('the time of a client', () => {
