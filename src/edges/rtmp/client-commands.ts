@@ -71,7 +71,8 @@ export class ClientCommands {
   /** Of the URL; with those of its stream part where they count as the connection's. */
   #params: ReadonlyMap<string, string> = new Map();
   #stream: OpenStream | undefined;
-  #isGone = false;
+  /** The client is gone or sent away: whatever the backend still answers, nothing more begins. */
+  #isOver = false;
 
   constructor(services: CommandServices, peer: CommandPeer) {
     this.#services = services;
@@ -104,14 +105,15 @@ export class ClientCommands {
 
   /** The socket is gone, and with it the session and its stream. */
   gone(reason: string): void {
-    this.#isGone = true;
+    this.#isOver = true;
     if (this.#session) this.#services.sessions.close(this.#session, reason);
   }
 
-  /** Ends the connection at the server's wish. */
+  /** Ends the connection at the server's wish. Its stream's name is free at once, however long the client takes to go. */
   dismiss(reason: string): void {
     if (this.#connected) this.#status(0, 'status', 'NetConnection.Connect.Closed', 'The server closes the connection.');
-    this.#peer.end(reason);
+    this.#end(reason);
+    this.gone(reason);
   }
 
   #command({ name, transactionId, args }: CommandMessage): Promise<void> | undefined {
@@ -156,12 +158,12 @@ export class ClientCommands {
 
   async #connectSession(transactionId: number, command: ConnectCommand): Promise<void> {
     const session = await this.#sessionWith(new Map());
-    if (this.#isGone) return;
+    if (this.#isOver) return;
     if (session) return void this.#accept(transactionId, command);
     const description = 'The connection is not allowed.';
     const refusal = amfObject({ level: 'error', code: 'NetConnection.Connect.Rejected', description });
     this.#send('_error', transactionId, [null, refusal]);
-    this.#peer.end('refused');
+    this.#end('refused');
   }
 
   #accept(transactionId: number, { isEnhanced }: ConnectCommand): undefined {
@@ -204,8 +206,8 @@ export class ClientCommands {
         ...(this.#params.size > 0 && { custom: Object.fromEntries(this.#params) }),
       },
     );
-    if (session && this.#isGone) sessions.close(session, 'closed while it was established');
-    if (!this.#isGone) this.#session = session;
+    if (session && this.#isOver) sessions.close(session, 'closed while it was established');
+    if (!this.#isOver) this.#session = session;
     return this.#session;
   }
 
@@ -225,15 +227,15 @@ export class ClientCommands {
   async #admit(published: boolean, target: string): Promise<RtmpStreamName | undefined> {
     const address = this.#addressOf(target);
     if (!address) this.#sayBadName(published);
-    else if (!(await this.#sessionWith(address.params)) && !this.#isGone) {
+    else if (!(await this.#sessionWith(address.params)) && !this.#isOver) {
       this.#sayEnd(published, STREAM_INFO.restrictedAccess);
     }
-    return this.#session && !this.#isGone ? address : undefined;
+    return this.#session && !this.#isOver ? address : undefined;
   }
 
   async #open(published: boolean, target: string): Promise<void> {
     if (this.#stream?.published === published) await this.#stop();
-    if (this.#isGone) return undefined;
+    if (this.#isOver) return undefined;
     if (this.#stream) {
       const code = published ? 'NetStream.Publish.Failed' : 'NetStream.Play.Failed';
       return this.#status(MEDIA_STREAM_ID, 'error', code, 'This connection has a stream; use another connection.');
@@ -329,7 +331,7 @@ export class ClientCommands {
   #sayBadName(published: boolean): void {
     if (!published) return this.#sayEnd(false, STREAM_INFO.streamNotFound);
     this.#status(MEDIA_STREAM_ID, 'error', 'NetStream.Publish.BadName', 'A stream cannot have this name.');
-    this.#peer.end('NetStream.Publish.BadName');
+    this.#end('NetStream.Publish.BadName');
   }
 
   #sayEnd(published: boolean, info: string | undefined): void {
@@ -339,12 +341,17 @@ export class ClientCommands {
       this.#peer.send({ kind: 'userControl', event: USER_CONTROL.streamEof, value: MEDIA_STREAM_ID });
     }
     this.#status(MEDIA_STREAM_ID, notice.level, notice.code, notice.description);
-    if (notice.endsConnection) this.#peer.end(notice.code);
+    if (notice.endsConnection) this.#end(notice.code);
   }
 
   /** Transaction 0 asks for no answer. */
   #result(transactionId: number, args: readonly AmfValue[]): undefined {
     if (transactionId !== 0) this.#send('_result', transactionId, args);
+  }
+
+  #end(reason: string): void {
+    this.#isOver = true;
+    this.#peer.end(reason);
   }
 
   #status(streamId: number, level: string, code: string, description: string): undefined {
