@@ -9,7 +9,8 @@ import { Slots } from './slots.ts';
 
 /**
  * What became of a request. `refused` is a status 4xx, `failed` any other that is not 2xx, `garbage` an answer that is neither
- * empty nor a JSON object of bearable size, `overloaded` one request too many to even wait.
+ * empty nor a JSON object of bearable size, `overloaded` one request too many to even wait, in
+ * all or of one client.
  */
 export type HookOutcome =
   'ok' | 'refused' | 'failed' | 'garbage' | 'timeout' | 'unreachable' | 'overloaded' | 'shutdown';
@@ -38,6 +39,8 @@ export interface HookClientOptions {
 const MAX_ANSWER_BYTES = 1024 * 1024;
 const MAX_ANSWER_DEPTH = 40;
 const MAX_WAITING = 10_000;
+/** Of all bodies that are on their way or wait: a slow backend does not fill the memory. */
+const MAX_HELD_CHARS = 64 * 1024 * 1024;
 
 /** Requests to the backend of one application, over connections of its own that are kept. Closed by its owner. */
 export class HookClient {
@@ -45,6 +48,7 @@ export class HookClient {
   readonly #agent: HttpAgent;
   readonly #slots: Slots;
   readonly #exchanges = new Set<AbortController>();
+  #heldChars = 0;
   #isClosed = false;
 
   constructor(options: HookClientOptions) {
@@ -57,11 +61,13 @@ export class HookClient {
   /** Posts a JSON text; never rejects. */
   async post(method: string, json: string): Promise<HookResult> {
     if (this.#isClosed) return { outcome: 'shutdown' };
-    if (this.#slots.waiting >= MAX_WAITING) return { outcome: 'overloaded' };
+    const isFull = this.#slots.waiting >= MAX_WAITING || this.#heldChars + json.length > MAX_HELD_CHARS;
+    if (isFull) return { outcome: 'overloaded' };
     const { clock, timeoutMs } = this.#options;
     const abort = new AbortController();
     const cancel = timeoutMs === 0 ? () => {} : clock.after(timeoutMs, () => abort.abort());
     this.#exchanges.add(abort);
+    this.#heldChars += json.length;
     try {
       await this.#slots.take(abort.signal);
       try {
@@ -75,6 +81,7 @@ export class HookClient {
       return { outcome: 'unreachable', errorCode: (error as NodeJS.ErrnoException).code };
     } finally {
       cancel();
+      this.#heldChars -= json.length;
       this.#exchanges.delete(abort);
     }
   }

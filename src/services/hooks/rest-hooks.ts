@@ -35,9 +35,13 @@ interface Served {
 interface SessionState {
   policies: ReadonlyMap<string, HookPolicy>;
   readonly events: EventQueue;
+  /** Questions that are not answered yet. */
+  asking: number;
 }
 
 const MAX_WAITING_EVENTS = 100;
+/** As many as a session may have streams; each holds a whole message of its client. */
+const MAX_ASKING = 100;
 /** A direct invocation waits so long for the events before it. */
 const MAX_ORDER_WAIT_MS = 1000;
 /** What is still to be told when the server stops has so long. */
@@ -82,8 +86,7 @@ export class RestHooks implements Backend {
     const state = this.#stateOf(session);
     const policy = policyOf(state, operation);
     if (!isCalled(served, operation, policy)) return { allowed: true };
-    await this.#toldBefore(state);
-    const result = await this.#post(served, session, operation, policy, body);
+    const result = await this.#question(served, session, state, operation, policy, body);
     if (operation === 'connect') return this.#connected(session, state, result);
     if (result.outcome !== 'ok') return { allowed: policy.restOnError === 'LOG' };
     if (policy.restPolicy !== 'OVERWRITE') return { allowed: true };
@@ -140,7 +143,7 @@ export class RestHooks implements Backend {
   #stateOf(session: BackendSession): SessionState {
     const known = this.#sessions.get(session);
     if (known) return known;
-    const state = { policies: new Map<string, HookPolicy>(), events: new EventQueue(MAX_WAITING_EVENTS) };
+    const state = { policies: new Map<string, HookPolicy>(), events: new EventQueue(MAX_WAITING_EVENTS), asking: 0 };
     this.#sessions.set(session, state);
     return state;
   }
@@ -158,6 +161,27 @@ export class RestHooks implements Backend {
       );
     }
     return { allowed: true };
+  }
+
+  async #question(
+    served: Served,
+    session: BackendSession,
+    state: SessionState,
+    operation: AccessOperation,
+    policy: HookPolicy,
+    body: object,
+  ): Promise<HookResult> {
+    if (state.asking >= MAX_ASKING) {
+      this.#report(served, session, { method: operation, outcome: 'overloaded', seconds: 0 });
+      return { outcome: 'overloaded' };
+    }
+    state.asking += 1;
+    try {
+      await this.#toldBefore(state);
+      return await this.#post(served, session, operation, policy, body);
+    } finally {
+      state.asking -= 1;
+    }
   }
 
   /** With a healthy backend a direct invocation comes after the events that were told before it. */

@@ -298,6 +298,38 @@ describe('a backend that hangs', () => {
     expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: true });
   });
 
+  it('is asked no more than a hundred things at once for one client; others are asked on', async () => {
+    await using f = await hooksFixture();
+    f.backend.answer = withConfig({ snapshot: FAIL });
+    const session = await connected(f.hooks, f.session());
+    const other = await connected(f.hooks, f.session());
+    f.backend.answer = () => {};
+    const asked = Array.from({ length: 100 }, () => f.hooks.ask(session, 'availableStream', {}));
+    expect(await f.hooks.ask(session, 'availableStream', {})).toEqual({ allowed: true });
+    expect(await f.hooks.ask(session, 'snapshot', {})).toEqual({ allowed: false });
+    const overloaded = f.done.filter(({ outcome }) => outcome === 'overloaded');
+    expect(overloaded.map(({ method }) => method)).toEqual(['availableStream', 'snapshot']);
+    void f.hooks.ask(other, 'sendData', {});
+    await expect.poll(() => f.backend.requests.length, WAIT).toBe(103);
+    f.clock.advance(15_000);
+    await Promise.all(asked);
+    f.backend.answer = mirror;
+    expect(await f.hooks.ask(session, 'snapshot', {})).toEqual({ allowed: true });
+  });
+
+  it('holds no more than 64 MiB of bodies', async () => {
+    await using f = await hooksFixture({ maxConnections: 1 });
+    f.backend.answer = () => {};
+    const custom = 'x'.repeat(4 * 1024 * 1024);
+    const asked = Array.from({ length: 15 }, () => f.hooks.ask(f.session(), 'connect', { custom }));
+    expect(await f.hooks.ask(f.session(), 'connect', { custom })).toEqual({ allowed: false });
+    expect(f.done.map(({ outcome }) => outcome)).toEqual(['overloaded']);
+    f.clock.advance(15_000);
+    await Promise.all(asked);
+    f.backend.answer = (response) => json(response, {});
+    expect(await f.hooks.ask(f.session(), 'connect', { custom })).toEqual({ allowed: true });
+  });
+
   it('fills the log at no more than a line a second', async () => {
     await using f = await hooksFixture();
     f.backend.answer = TROUBLES['answers 500']!;
