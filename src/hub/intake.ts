@@ -9,6 +9,8 @@ import { WindowMinimum } from './window-minimum.ts';
 const RTP_LATE_US = 120_000;
 /** Sources with a timeline of their own interleave loosely: audio may lag behind video by some hundred milliseconds. */
 const UNIT_LATE_US = 500_000;
+/** Where nothing comes at all, sound is not missing but held up with the pictures by the network, which keeps it so long. */
+const HELD_UP_US = 3_000_000;
 const FLOOR_WINDOW_US = 2_000_000;
 /** One Matroska or FLV tick. */
 const MIN_STEP_US = 1_000;
@@ -16,12 +18,15 @@ const MIN_STEP_US = 1_000;
 /** Turns what a source sends into units on one monotonic timeline with continuous audio. */
 export interface Intake {
   readonly audioCounters: AudioGridCounters | undefined;
+  /** How often `tick` is to be called. */
+  readonly tickPeriodMs: number;
   /** Lets silence take the place of audio that is missing at this monotonic time. */
   tick(monotonicUs: number): void;
 }
 
 /** For sources that send RTP: times come from `Timeline`, audio always exists. */
 export class RtpIntake implements Intake {
+  readonly tickPeriodMs = 20;
   readonly #timeline = new Timeline();
   readonly #grid: AudioGrid;
   readonly #audio: AudioTrack;
@@ -63,12 +68,15 @@ export class RtpIntake implements Intake {
 
 /** For sources that come with a timeline: times are kept, made increasing, and audio is put on its grid. */
 export class UnitIntake implements Intake {
+  readonly tickPeriodMs = 100;
   readonly #audio: AudioTrack;
   readonly #onUnit: (unit: MediaUnit) => void;
   /** `monotonic − pts` of what came with the least delay. */
   readonly #floor = { video: new WindowMinimum(FLOOR_WINDOW_US), audio: new WindowMinimum(FLOOR_WINDOW_US) };
   #grid: AudioGrid | undefined;
   #firstPtsUs: number | undefined;
+  #newestPtsUs = -Infinity;
+  #newestAtUs = 0;
   #lastDtsUs = -Infinity;
 
   constructor(audio: AudioTrack, onUnit: (unit: MediaUnit) => void) {
@@ -83,6 +91,8 @@ export class UnitIntake implements Intake {
   write(unit: MediaUnit, monotonicUs: number): void {
     this.#floor[unit.kind].add(monotonicUs - unit.ptsUs, monotonicUs);
     this.#firstPtsUs ??= unit.ptsUs;
+    this.#newestPtsUs = Math.max(this.#newestPtsUs, unit.ptsUs);
+    this.#newestAtUs = monotonicUs;
     if (unit.kind === 'audio') {
       if (unit.codec !== this.#audio.codec) return;
       this.#grid ??= this.#newGrid(unit.ptsUs);
@@ -99,7 +109,9 @@ export class UnitIntake implements Intake {
     if (this.#firstPtsUs === undefined) return;
     // Clocks of sound and pictures may drift apart for hours: sound that comes as it always does is not late.
     const { video, audio } = this.#floor;
-    const nowUs = monotonicUs - (Number.isFinite(audio.value) ? audio.value : video.value);
+    const pacedUs = monotonicUs - (Number.isFinite(audio.value) ? audio.value : video.value);
+    const mayBeHeldUp = monotonicUs - this.#newestAtUs < HELD_UP_US;
+    const nowUs = mayBeHeldUp ? Math.min(pacedUs, this.#newestPtsUs) : pacedUs;
     if (nowUs - this.#firstPtsUs > UNIT_LATE_US) this.#grid ??= this.#newGrid(this.#firstPtsUs);
     this.#grid?.tick(nowUs);
   }

@@ -9,7 +9,6 @@ import type { SourceFrame } from './source-frame.ts';
 import { UnitBroadcast } from './unit-broadcast.ts';
 import type { Reader, ReaderOptions, UnitSource } from './unit-source.ts';
 
-const TICK_PERIOD_MS = 20;
 const UNWANTED_LINGER_MS = 2_000;
 
 /** What a stream may ask of whoever publishes it. */
@@ -113,7 +112,10 @@ export class LiveStream implements UnitSource {
   writeFrame(frame: SourceFrame): void {
     if (!this.#isWanted) return;
     if (frame.kind === 'video' && frame.isKeyframe) this.#keyframes.keyframeSeen(frame.arrivalUs);
-    this.#rtp ??= new RtpIntake(this.#audioTrack, this.#onUnit);
+    if (this.#rtp === undefined) {
+      this.#rtp = new RtpIntake(this.#audioTrack, this.#onUnit);
+      this.#startTicking();
+    }
     this.#rtp.write(frame);
   }
 
@@ -133,7 +135,10 @@ export class LiveStream implements UnitSource {
     if (this.hasEnded) return;
     const nowUs = this.#options.clock.monotonicUs();
     if (unit.kind === 'video' && unit.isKeyframe) this.#keyframes.keyframeSeen(nowUs);
-    this.#units ??= new UnitIntake(this.#audioTrack, this.#onUnit);
+    if (this.#units === undefined) {
+      this.#units = new UnitIntake(this.#audioTrack, this.#onUnit);
+      this.#startTicking();
+    }
     this.#units.write(unit, nowUs);
   }
 
@@ -170,7 +175,7 @@ export class LiveStream implements UnitSource {
   #startFrames(): void {
     if (this.#isWanted) return;
     this.#isWanted = true;
-    this.#cancelTick = this.#options.clock.every(TICK_PERIOD_MS, () => this.#tick());
+    this.#startTicking();
     // A source may send its cached GOP from within the call; the reader must be in its owner's hands by then.
     queueMicrotask(() => {
       if (this.#isWanted) this.#askSource(() => this.#options.source.setFramesWanted(true));
@@ -188,8 +193,12 @@ export class LiveStream implements UnitSource {
     this.#broadcast.cache.clear();
   }
 
-  #tick(): void {
-    (this.#rtp ?? this.#units)?.tick(this.#options.clock.monotonicUs());
+  /** Missing sound is looked for once something has come and while somebody reads. */
+  #startTicking(): void {
+    const { clock } = this.#options;
+    const intake = this.#rtp ?? this.#units;
+    if (!this.#isWanted || intake === undefined) return;
+    this.#cancelTick = clock.every(intake.tickPeriodMs, () => intake.tick(clock.monotonicUs()));
   }
 
   #askSource(ask: () => void): void {

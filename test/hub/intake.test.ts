@@ -8,22 +8,30 @@ const PICTURE_US = 40_000;
 const TICK_US = 20_000;
 const HOUR_US = 3_600_000_000;
 
+const DATA = Buffer.alloc(1);
+const picture = (ptsUs: number): MediaUnit => ({
+  kind: 'video',
+  codec: 'h264',
+  ptsUs,
+  dtsUs: ptsUs,
+  isKeyframe: false,
+  width: 0,
+  height: 0,
+  data: DATA,
+});
+const sound = (n: number): MediaUnit => {
+  const ptsUs = Math.round(n * FRAME_US);
+  return { kind: 'audio', codec: 'aac', ptsUs, durationUs: Math.round(FRAME_US), data: DATA };
+};
+
 /** What comes of three hours of pictures, and of sound whose timestamps are `rate` times as quick as its samples. */
 function soundAfterHours(rate: number): UnitIntake {
   const intake = new UnitIntake(AAC, () => {});
-  const picture = {
-    kind: 'video',
-    codec: 'h264',
-    isKeyframe: false,
-    width: 0,
-    height: 0,
-    data: Buffer.alloc(1),
-  } as const;
-  const sound = { kind: 'audio', codec: 'aac', durationUs: Math.round(FRAME_US), data: Buffer.alloc(1) } as const;
   let sounds = 0;
   for (let nowUs = 0; nowUs < 3 * HOUR_US; nowUs += TICK_US) {
-    const units: MediaUnit[] = nowUs % PICTURE_US === 0 ? [{ ...picture, ptsUs: nowUs, dtsUs: nowUs }] : [];
-    for (; sounds * FRAME_US <= nowUs; sounds++) units.push({ ...sound, ptsUs: Math.round(sounds * FRAME_US * rate) });
+    const units: MediaUnit[] = nowUs % PICTURE_US === 0 ? [picture(nowUs)] : [];
+    for (; sounds * FRAME_US <= nowUs; sounds++)
+      units.push({ ...sound(0), ptsUs: Math.round(sounds * FRAME_US * rate) });
     for (const unit of units) intake.write(unit, nowUs);
     intake.tick(nowUs);
   }
@@ -46,25 +54,43 @@ it.each([0.9999, 1.0001])(
 it('sound that no longer comes is missed by its own clock, and where none has come yet by that of the pictures', () => {
   const given: string[] = [];
   const intake = new UnitIntake(AAC, ({ kind, ptsUs }) => void given.push(`${kind[0]}${Math.round(ptsUs / 1000)}`));
-  const picture = {
-    kind: 'video',
-    codec: 'h264',
-    isKeyframe: true,
-    width: 0,
-    height: 0,
-    data: Buffer.alloc(1),
-  } as const;
-  intake.write({ ...picture, ptsUs: 0, dtsUs: 0 }, 5_000_000);
-  intake.tick(5_000_000 + 499_000);
-  expect(given).toEqual(['v0']);
-  intake.tick(5_000_000 + 522_000);
-  expect(given).toEqual(['v0', 'a0']);
+  const tick = (us: number): string => {
+    intake.write(picture(us), 5_000_000 + us);
+    intake.tick(5_000_000 + us);
+    return given.splice(0).join(' ');
+  };
+  expect(tick(0)).toBe('v0');
+  expect(tick(499_000)).toBe('v499');
+  expect(tick(522_000)).toBe('v522 a0');
 
-  // A second behind its pictures.
-  const data = Buffer.alloc(1);
-  intake.write({ kind: 'audio', codec: 'aac', ptsUs: 22_000, durationUs: 21_333, data }, 6_000_000);
-  intake.tick(6_000_000 + 500_000);
-  expect(given).toEqual(['v0', 'a0', 'a21']);
-  intake.tick(6_000_000 + 550_000);
-  expect(given).toEqual(['v0', 'a0', 'a21', 'a43']);
+  // It comes a second behind its pictures, and that once.
+  intake.write(sound(1), 6_022_000);
+  expect(tick(1_522_000)).toBe('a21 v1522');
+  expect(tick(1_570_000)).toBe('v1570 a43');
+});
+
+it('sound and pictures that the network holds up for less than three seconds lose no sound, and no longer wait then', () => {
+  const intake = new UnitIntake(AAC, () => {});
+  const media = Array.from({ length: 500 }, (_, n) => sound(n)).concat(
+    Array.from({ length: 250 }, (_, n) => picture(n * PICTURE_US)),
+  );
+  media.sort((left, right) => left.ptsUs - right.ptsUs);
+  const play = (fromUs: number, toUs: number): void => {
+    for (let nowUs = fromUs; nowUs < toUs; nowUs += TICK_US) {
+      while (media[0] && media[0].ptsUs <= nowUs) intake.write(media.shift()!, nowUs);
+      intake.tick(nowUs);
+    }
+  };
+  play(0, 3_000_000);
+  for (let nowUs = 3_000_000; nowUs < 5_900_000; nowUs += TICK_US) intake.tick(nowUs);
+  // What was held up comes at once, but not in one read.
+  while (media[0] && media[0].ptsUs <= 5_900_000) {
+    intake.write(media.shift()!, 5_900_000);
+    intake.tick(5_900_000);
+  }
+  play(5_900_000, 8_000_000);
+  expect(intake.audioCounters).toMatchObject({ silenceFrames: 0, droppedFrames: 0 });
+
+  for (let nowUs = 8_000_000; nowUs < 11_040_000; nowUs += TICK_US) intake.tick(nowUs);
+  expect(intake.audioCounters?.silenceFrames).toBe(Math.floor((11_020_000 - 500_000) / FRAME_US) - 375);
 });
