@@ -180,7 +180,17 @@ try {
   const whole = ({ perViewer }: Contestant): number => spreadOf(perViewer).median;
   // What each viewer adds to a stream that is published anyway.
   const added = (each: Contestant): number => whole(each) - spreadOf(each.perStream).median / viewers;
-  console.log(`\nours/nginx per viewer: ${ratioOf(whole)}; without what the published stream costs: ${ratioOf(added)}`);
+  const ratios = { perViewer: ratioOf(whole), perViewerWithoutStream: ratioOf(added) };
+  console.log(
+    `\nours/nginx per viewer: ${ratios.perViewer}; without what the published stream costs: ${ratios.perViewerWithoutStream}`,
+  );
+  const results = both.map(({ server, perViewer, perStream, firstPictureMs, completeRounds, rssMb }) => ({
+    ...{ server, rssMb, completeRounds },
+    cpuMsPerSecondPerViewer: perViewer,
+    cpuMsPerSecondPerStream: perStream,
+    firstPictureMs,
+  }));
+  console.log(JSON.stringify({ bench: 'rtmp', viewers, rounds, ratios, results }));
 } finally {
   for (const close of closers.toReversed()) await close();
 }
