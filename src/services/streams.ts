@@ -307,7 +307,8 @@ export class Streams {
 
   /** The log does not get the name: players ask for RTMP URLs by name. */
   #move(stream: StreamRecord, to: StreamStatus): void {
-    const { mediaSessionId, session, published, status: from, info } = stream;
+    const { session, published, status: from, info } = stream;
+    const mediaSessionId = idForLog(stream);
     stream.status = to;
     const { sessionId } = session;
     const kind = published ? 'publisher' : 'player';
@@ -360,4 +361,9 @@ export class Streams {
       }
     }
   }
+}
+
+/** The id of an RTMP player begins with the name that it asked for. */
+function idForLog({ mediaSessionId, request: { name } }: StreamRecord): string {
+  return mediaSessionId.startsWith(`${name}/`) ? `***${mediaSessionId.slice(name.length)}` : mediaSessionId;
 }
