@@ -337,13 +337,13 @@ export class RtmpPushRun implements PushRun {
   }
 
   #gateEnded(end: RunEnd): void {
-    if (!isAboutChild(end.exitClass)) {
+    if (!this.#child || !isAboutChild(end.exitClass)) {
       void this.#finish(end);
       return;
     }
     // How the child ended it tells best itself; a child without its gate is of no use.
     this.#gateEnd = end;
-    void this.#child?.stop();
+    void this.#child.stop();
   }
 
   #poll(periodMs: number): void {
@@ -379,7 +379,7 @@ export class RtmpPushRun implements PushRun {
     }
     // Connecting has its own time; what is left is that of a destination that takes nothing.
     if (!this.#wasActive && awakeUs > (CONNECT_TIMEOUT_MS + stallTimeoutMs) * 1000) {
-      const detail = this.#isPublishing ? 'the destination takes no media' : 'the publishing process does not publish';
+      const detail = mediaStarted ? 'the destination takes no media' : 'the publishing process does not publish';
       void this.#finish({ exitClass: 'start_timeout', detail });
       return;
     }
