@@ -129,14 +129,27 @@ const gstPublisher = (sink: string): Command => {
   return ['gst-launch-1.0', '-q', '-e', ...pipeline.split(' ')];
 };
 
-const PUBLISHERS: readonly [string, (url: string) => Command][] = [
+/** VLC makes nothing up: it publishes a file, at its own pace. */
+const vlcPublisher = (url: string, clip: string): Command => [
+  ...NOBODY,
+  ...`cvlc --intf dummy --quiet --play-and-exit ${clip}`.split(' '),
+  '--sout',
+  `#std{access=avio,mux=avformat{mux=flv},dst=${url}}`,
+  'vlc://quit',
+];
+
+const PUBLISHERS: readonly [string, (url: string, clip: string) => Command][] = [
   ['GStreamer rtmp2sink', (url) => gstPublisher(`rtmp2sink location=${url}`)],
   ['GStreamer rtmpsink', (url) => gstPublisher(`rtmpsink location=${url}`)],
+  ['VLC', vlcPublisher],
 ];
 
 it.each(PUBLISHERS)('%s publishes, and a player gets all of it to its end', async (name, command) => {
-  const file = join(directory, `${name.replace(' ', '-')}.flv`);
-  const publisher = start(command(urlOf('encoded')));
+  const file = join(directory, `${name.replace(' ', '-')}-publishes.flv`);
+  const clip = join(directory, `${name.replace(' ', '-')}-clip.flv`);
+  const [ffmpeg, ...words] = ffmpegPublishing(clip, PUBLISH_SECONDS);
+  expect(await start([ffmpeg, ...words.filter((word) => word !== '-re')]).ended).toMatchObject({ exitCode: 0 });
+  const publisher = start(command(urlOf('encoded'), clip), { HOME: directory });
   await isLive('encoded');
   const player = start(ffmpegPlaying(urlOf('encoded'), file));
   expect(await publisher.ended).toMatchObject({ isByItself: true, exitCode: 0 });
