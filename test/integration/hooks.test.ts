@@ -9,13 +9,12 @@ import { AUDIO_TRACK, VIDEO_TRACK } from '../../scripts/bench/support/test-strea
 import { describeClient, remoteEndOf } from '../../scripts/bench/support/descriptions.ts';
 import { RtcClient } from '../../scripts/bench/support/rtc-client.ts';
 import { amfObject } from '../../src/protocol/amf0/values.ts';
-import { MESSAGE_TYPE } from '../../src/protocol/rtmp/raw-message.ts';
 import { readNodeId } from '../../src/services/hooks/node-id.ts';
 import { Client } from '../edges/signalling/harness.ts';
-import { aacConfig, aacFrame, avcConfig, keyframe } from '../inputs/rtmp-publisher/flv-bodies.ts';
 import { json, mirror, TROUBLES, withConfig } from '../support/hook-backend.ts';
 import { startHookRig, type HookRig } from '../support/hook-rig.ts';
 import { connectObject, RtmpTestClient } from '../support/rtmp-client.ts';
+import { sendMedia } from '../support/send-media.ts';
 
 const FAIL = { restOnError: 'FAIL' };
 const WAIT = { timeout: 15_000 };
@@ -97,17 +96,6 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-function sendMedia(encoder: RtmpTestClient, seconds = 1, fromMs = 0): void {
-  const media = (typeId: number, timestampMs: number, payload: Buffer) =>
-    encoder.media({ typeId, timestampMs, streamId: 1, payload });
-  media(MESSAGE_TYPE.video, fromMs, avcConfig());
-  media(MESSAGE_TYPE.audio, fromMs, aacConfig());
-  for (let timestampMs = fromMs; timestampMs < fromMs + seconds * 1000; timestampMs += 40) {
-    media(MESSAGE_TYPE.video, timestampMs, keyframe());
-    media(MESSAGE_TYPE.audio, timestampMs, aacFrame());
-  }
 }
 
 describe('an RTMP URL of the seed', () => {

@@ -3,11 +3,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { amfObject } from '../../src/protocol/amf0/values.ts';
-import { MESSAGE_TYPE } from '../../src/protocol/rtmp/raw-message.ts';
-import { aacConfig, aacFrame, avcConfig, keyframe } from '../inputs/rtmp-publisher/flv-bodies.ts';
 import { json, withConfig, type Answer } from '../support/hook-backend.ts';
 import { startHookRig } from '../support/hook-rig.ts';
 import { connectObject, RtmpTestClient } from '../support/rtmp-client.ts';
+import { sendMedia } from '../support/send-media.ts';
 
 const WAIT = { timeout: 15_000 };
 
@@ -44,14 +43,7 @@ it('what RTMP clients and backends keep secret is in no log line, metric, file o
   encoder.say('publish', [null, `film?key=${canary('streamParam')}`, 'live'], 1);
   await encoder.status('NetStream.Publish.Start');
   encoder.say('unknown', [null, canary('unknownCommand')]);
-  const media = (typeId: number, timestampMs: number, payload: Buffer) =>
-    encoder.media({ typeId, timestampMs, streamId: 1, payload });
-  media(MESSAGE_TYPE.video, 0, avcConfig());
-  media(MESSAGE_TYPE.audio, 0, aacConfig());
-  for (let timestampMs = 0; timestampMs < 1000; timestampMs += 40) {
-    media(MESSAGE_TYPE.video, timestampMs, keyframe());
-    media(MESSAGE_TYPE.audio, timestampMs, aacFrame());
-  }
+  sendMedia(encoder);
   encoder.send({
     kind: 'data',
     values: ['@setDataFrame', 'onMetaData', amfObject({ encoder: canary('metadata') })],
