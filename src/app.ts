@@ -418,9 +418,10 @@ async function build(
       host: config.ip_local || undefined,
       logger,
     });
+    // Clients that do not close take their time together, not one kind after the other.
     built.push(
       () => listening.close(),
-      () => rtmp.close('shutdown'),
+      async () => void (await Promise.all([rtmp.close('shutdown'), signalling.close('shutdown')])),
     );
     ports[key] = listening.port;
   }

@@ -1,12 +1,18 @@
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { publishOverWebrtc } from '../../scripts/demo/webrtc-client.ts';
 import { startTestPicture, type TestPicture } from '../../scripts/demo/test-picture.ts';
 import { systemClock } from '../../src/domain/clock.ts';
 import { silentLogger } from '../../src/domain/logger.ts';
+import { HookBackend } from '../support/hook-backend.ts';
+import { connectObject, RtmpTestClient } from '../support/rtmp-client.ts';
 import { startRtmpDestination } from '../support/rtmp-destination.ts';
+import { sendMedia } from '../support/send-media.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
 
 const MAX_STOP_MS = 5000;
@@ -16,8 +22,8 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-async function start(): Promise<ServerProcess> {
-  const server = await startServerProcess();
+async function start(settings: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
+  const server = await startServerProcess({ settings });
   closers.push(() => server[Symbol.asyncDispose]());
   return server;
 }
@@ -70,6 +76,37 @@ it('clients that do not answer the close frame do not hold up the end', async ()
   const socket = await openSession(server);
   socket.pause();
   expect(await end(server, 'SIGTERM')).toEqual(ORDERLY);
+});
+
+it('RTMP clients and pages that do not close, and a backend that answers nothing, do not hold up the end', async () => {
+  const backend = await HookBackend.start();
+  closers.push(() => backend[Symbol.asyncDispose]());
+  const directory = await mkdtemp(join(tmpdir(), 'transponder-stop-'));
+  closers.push(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'applications.json');
+  const applications = [
+    { name: 'RTMP', appKey: 'flashStreamingApp', url: backend.url },
+    { name: 'Pages', appKey: 'defaultApp' },
+  ];
+  await writeFile(file, JSON.stringify({ applications }));
+  const server = await start({ applications_file: file });
+  const port = server.ports['rtmp.port']!;
+  const publisher = await RtmpTestClient.publishing(port, 'film');
+  sendMedia(publisher);
+  await expect.poll(() => backend.story, { timeout: 15_000 }).toContain('StreamStatusEvent PUBLISHING');
+  const player = await RtmpTestClient.playing(port, 'film');
+  const deaf = await RtmpTestClient.playing(port, 'film');
+  backend.answer = () => {};
+  const waiting = await RtmpTestClient.open(port);
+  waiting.say('connect', [connectObject(port, 'live')], 0, 1);
+  await expect.poll(() => backend.bodies('connect').length, { timeout: 15_000 }).toBe(4);
+  for (const client of [publisher, player, deaf, waiting]) closers.push(() => client.close());
+  deaf.socket.pause();
+  (await openSession(server)).pause();
+  expect(await end(server, 'SIGTERM')).toEqual(ORDERLY);
+  await Promise.all([publisher, player, waiting].map(({ closed }) => closed));
+  expect(publisher.statusCodes.at(-1)).toBe('NetConnection.Connect.Closed');
+  expect(player.statusCodes.at(-1)).toBe('NetStream.Play.UnpublishNotify');
 });
 
 async function openSession(server: ServerProcess): Promise<WebSocket> {

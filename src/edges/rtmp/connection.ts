@@ -24,8 +24,8 @@ export interface ConnectionOptions {
   readonly onActivity: (activity: Activity) => void;
 }
 
-/** For what was sent last to go out, and the client to close. */
-const END_TIMEOUT_MS = 2000;
+/** For what was sent last to go out, and the client to close. The end of the server waits for it. */
+const END_TIMEOUT_MS = 1000;
 /** Who has not been let in may not fill the memory: an encoder's first frames fit, and many such clients do no harm. */
 const IDLE_LIMITS = { maxMediaBytes: 1 << 20, maxUnfinishedBytes: 2 << 20 };
 const UINT32 = 0x100000000;
