@@ -39,6 +39,7 @@ async function main(): Promise<void> {
       `WebSocket  ws://localhost:${ports['ws.port']}  wss://localhost:${ports['wss.port']}`,
       `REST       http://localhost:${ports['http.port']}/rest-api  https://localhost:${ports['https.port']}/rest-api`,
       `Health     http://localhost:${ports['http.port']}/health/ready`,
+      ...(ports['rtmp.port'] === undefined ? [] : [`RTMP       rtmp://localhost:${ports['rtmp.port']}/live`]),
       `WebRTC     UDP and TCP port ${ports['media']}`,
       '',
     ].join('\n'),

@@ -38,8 +38,9 @@ describe('a start', () => {
     const response = await fetch(`http://127.0.0.1:${server.ports['http.port']}/health/ready`);
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({ state: 'ready', ports: server.ports });
-    const { stdout } = await server.end();
+    const { stdout, stderr } = await server.end();
     expect(stdout).toBe(JSON.stringify({ state: 'ready', ports: server.ports }));
+    for (const port of Object.values(server.ports)) expect(stderr).toMatch(new RegExp(`[: ]${port}\\b`));
   });
 
   it('on files of an earlier one finds them, certificate included', async () => {
