@@ -25,8 +25,8 @@ ENV NODE_ENV=production \
 USER transponder
 VOLUME /var/lib/transponder
 
-# Signalling, REST, and the first media port. With `--network host` nothing needs to be published.
-EXPOSE 8080 8443 8081 8444 31001/udp 31001/tcp
+# Signalling, REST, RTMP, and the first media port. With `--network host` nothing needs to be published.
+EXPOSE 8080 8443 8081 8444 1935 31001/udp 31001/tcp
 
 # The port is the configured one; a server whose REST is elsewhere than on loopback is checked there by its operator.
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s \
