@@ -9,8 +9,11 @@ import { WindowMinimum } from './window-minimum.ts';
 const RTP_LATE_US = 120_000;
 /** Sources with a timeline of their own interleave loosely: audio may lag behind video by some hundred milliseconds. */
 const UNIT_LATE_US = 500_000;
-/** Where nothing comes at all, sound is not missing but held up with the pictures by the network, which keeps it so long. */
-const HELD_UP_US = 3_000_000;
+/**
+ * Where nothing comes at all for no longer, sound is not missing but held up with the pictures by the network. What WebRTC
+ * players then get in a burst is a delay to them for some seconds, so more than this is not worth it.
+ */
+const HELD_UP_US = 2_000_000;
 const FLOOR_WINDOW_US = 2_000_000;
 /** One Matroska or FLV tick. */
 const MIN_STEP_US = 1_000;
