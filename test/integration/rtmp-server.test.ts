@@ -3,6 +3,7 @@ import type { RtmpMessage } from '../../src/protocol/rtmp/messages.ts';
 import type { RawMessage } from '../../src/protocol/rtmp/raw-message.ts';
 import { publishLooping, recordNoise, type LoopingEncoder } from '../support/looping-encoder.ts';
 import { RtmpTestClient } from '../support/rtmp-client.ts';
+import { sendMedia } from '../support/send-media.ts';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -98,6 +99,19 @@ describe('an RTMP client and the REST API', () => {
     await third.closed;
     expect(third.statusCodes.at(-1)).toBe('NetStream.Play.Stop');
     expect(player.isClosed).toBe(false);
+  });
+
+  it('of the longest name is found and ended by its id', async () => {
+    const name = 'n'.repeat(256);
+    await using publisher = await RtmpTestClient.publishing(port, name);
+    sendMedia(publisher);
+    await expect.poll(() => find('/rest-api/stream/find', { name, status: 'PUBLISHING' }), WAIT).toHaveLength(1);
+    const viewer = await RtmpTestClient.playing(port, name);
+    const mediaSessionId = `${name}/${viewer.endpoint}/127.0.0.1:${port}`;
+    expect(await find('/rest-api/stream/find', { mediaSessionId })).toMatchObject([{ name, published: false }]);
+    expect((await app.rest('/rest-api/stream/terminate', { mediaSessionIds: [mediaSessionId] })).status).toBe(200);
+    await viewer.closed;
+    expect(viewer.statusCodes.at(-1)).toBe('NetStream.Play.Stop');
   });
 
   it('plays to the end of the stream', async () => {

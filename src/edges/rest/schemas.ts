@@ -3,9 +3,12 @@ import type { RestartPolicyRequest } from '../../services/restart-policy.ts';
 
 /** Numbers and booleans may come as strings; the validator coerces them (reference/wcs-protocol.md §3). */
 
-const StreamName = Type.String({ minLength: 1, maxLength: 512 });
+/** As long as pages may make it. */
+const StreamName = Type.String({ minLength: 1, maxLength: 1024 });
 const RtmpUrl = Type.String({ minLength: 1, maxLength: 2048 });
 const MediaSessionId = Type.String({ minLength: 1, maxLength: 128 });
+/** That of an RTMP player is the name that it asked for, with both ends of its connection. */
+const StreamId = Type.String({ minLength: 1, maxLength: 512 });
 const Status = Type.String({ maxLength: 32 });
 const Pixels = Type.Integer({ minimum: 0, maximum: 8192 });
 const SoundFile = Type.String({ minLength: 1, maxLength: 255 });
@@ -67,7 +70,7 @@ export const SoundOnBody = Type.Object({
 });
 
 export const StreamFindBody = Type.Object({
-  mediaSessionId: Type.Optional(MediaSessionId),
+  mediaSessionId: Type.Optional(StreamId),
   name: Type.Optional(StreamName),
   published: Type.Optional(Type.Boolean()),
   status: Type.Optional(Status),
@@ -77,8 +80,8 @@ export const StreamFindBody = Type.Object({
 /** At least one filter: an empty body must not end every stream of the server. */
 export const StreamTerminateBody = Type.Object(
   {
-    mediaSessionId: Type.Optional(MediaSessionId),
-    mediaSessionIds: Type.Optional(Type.Array(MediaSessionId, { minItems: 1, maxItems: 1000 })),
+    mediaSessionId: Type.Optional(StreamId),
+    mediaSessionIds: Type.Optional(Type.Array(StreamId, { minItems: 1, maxItems: 1000 })),
     name: Type.Optional(StreamName),
     published: Type.Optional(Type.Boolean()),
     status: Type.Optional(Status),
