@@ -10,7 +10,10 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const DELAY_PROGRAM = fileURLToPath(new URL('../children/udp-delay.ts', import.meta.url));
 /** Names carry the process id of their maker, so that what a killed run left behind can be told from what is in use. */
-const NAME = /^tpl(\d+)-[rc]\b/gm;
+const NAME = /^tpl(\d+)[a-z]?-[rc]\b/gm;
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
+/** Made by this process so far: each has a letter, for the names of interfaces have room for no more. */
+let networks = 0;
 
 /**
  * A network namespace for clients behind a router that loses UDP packets in both directions:
@@ -63,7 +66,7 @@ export async function whyNoNamespaces(): Promise<string | undefined> {
 
 export async function createLossyNetwork(): Promise<LossyNetwork> {
   await removeLeftovers();
-  const id = `tpl${process.pid}`;
+  const id = `tpl${process.pid}${LETTERS[networks++ % LETTERS.length]}`;
   const [router, clients] = [`${id}-r`, `${id}-c`];
   const [hostSide, routerOut, routerIn, clientSide] = ['h', 'o', 'i', 'c'].map((end) => id + end) as Four;
   // Of the block for benchmarks (RFC 2544), which nothing else on a machine uses; eight addresses a run.
