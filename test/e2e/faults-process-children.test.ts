@@ -122,12 +122,14 @@ describe('an ffmpeg that publishes and then', () => {
     const pid = pidOf(id);
     const atMs = Date.now();
     process.kill(pid, 'SIGSTOP');
-    const left = await leftActive(id, atMs);
+    const left = await rig.reached(id, 'STOPPING', ACTIVE_TIMEOUT_MS, atMs);
     expect(left.atMs - atMs).toBeLessThan(MAX_STALL_MS);
     const back = await rig.reached(id, 'ACTIVE', ACTIVE_TIMEOUT_MS, left.atMs);
     expect(back.atMs - left.atMs).toBeLessThan(MAX_RETURN_MS);
     expect(runs(id)[0]).toMatchObject({ exitClass: 'stalled', exitSignal: 'SIGKILL' });
-    expect(stateNames(id)).toEqual(['STARTING', 'ACTIVE', 'STOPPING', 'STARTING', 'ACTIVE']);
+    // Where a keyframe comes in time for it, pictures that have waited for too long are given up first.
+    const names = stateNames(id).filter((name) => name !== 'DEGRADED');
+    expect(names).toEqual(['STARTING', 'ACTIVE', 'STOPPING', 'STARTING', 'ACTIVE']);
     expect(await isAlive(pid)).toBe(false);
     await rig.terminate(id);
   });
