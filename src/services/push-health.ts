@@ -61,7 +61,7 @@ export class PushHealth {
     if (!isSlow && newlyDropped === 0 && !isSourceFrozen) return undefined;
     this.#isDegraded = true;
     if (newlyDropped > 0) {
-      const detail = `${newlyDropped} pictures and sounds were given up because the destination is slow`;
+      const detail = `${newlyDropped} pictures and sounds had waited for too long and were given up`;
       return { type: 'degraded', reason: 'backlog', detail };
     }
     if (isSlow)
