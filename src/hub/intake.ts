@@ -9,12 +9,9 @@ import { WindowMinimum } from './window-minimum.ts';
 const RTP_LATE_US = 120_000;
 /** Sources with a timeline of their own interleave loosely: audio may lag behind video by some hundred milliseconds. */
 const UNIT_LATE_US = 500_000;
-/**
- * Where nothing comes at all for no longer, sound is not missing but held up with the pictures by the network. What WebRTC
- * players then get in a burst is a delay to them for some seconds, so more than this is not worth it.
- */
-const HELD_UP_US = 2_000_000;
 const FLOOR_WINDOW_US = 2_000_000;
+/** Without sound for so long, what is missing of it goes by the pace of the pictures again. */
+const SOUND_LAPSE_US = 10_000_000;
 /** One Matroska or FLV tick. */
 const MIN_STEP_US = 1_000;
 
@@ -79,7 +76,7 @@ export class UnitIntake implements Intake {
   #grid: AudioGrid | undefined;
   #firstPtsUs: number | undefined;
   #newestPtsUs = -Infinity;
-  #newestAtUs = 0;
+  #lastSoundAtUs = -Infinity;
   #lastDtsUs = -Infinity;
 
   constructor(audio: AudioTrack, onUnit: (unit: MediaUnit) => void) {
@@ -95,9 +92,9 @@ export class UnitIntake implements Intake {
     this.#floor[unit.kind].add(monotonicUs - unit.ptsUs, monotonicUs);
     this.#firstPtsUs ??= unit.ptsUs;
     this.#newestPtsUs = Math.max(this.#newestPtsUs, unit.ptsUs);
-    this.#newestAtUs = monotonicUs;
     if (unit.kind === 'audio') {
       if (unit.codec !== this.#audio.codec) return;
+      this.#lastSoundAtUs = monotonicUs;
       this.#grid ??= this.#newGrid(unit.ptsUs);
       this.#grid.write(unit.ptsUs, unit.durationUs, unit.data);
       return;
@@ -111,10 +108,10 @@ export class UnitIntake implements Intake {
   tick(monotonicUs: number): void {
     if (this.#firstPtsUs === undefined) return;
     // Clocks of sound and pictures may drift apart for hours: sound that comes as it always does is not late.
-    const { video, audio } = this.#floor;
-    const pacedUs = monotonicUs - (Number.isFinite(audio.value) ? audio.value : video.value);
-    const mayBeHeldUp = monotonicUs - this.#newestAtUs < HELD_UP_US;
-    const nowUs = mayBeHeldUp ? Math.min(pacedUs, this.#newestPtsUs) : pacedUs;
+    const hasSound = monotonicUs - this.#lastSoundAtUs < SOUND_LAPSE_US;
+    const floorUs = this.#floor[hasSound ? 'audio' : 'video'].value;
+    // Where nothing comes at all, sound is held up with the pictures, and comes with them.
+    const nowUs = Math.min(monotonicUs - floorUs, this.#newestPtsUs);
     if (nowUs - this.#firstPtsUs > UNIT_LATE_US) this.#grid ??= this.#newGrid(this.#firstPtsUs);
     this.#grid?.tick(nowUs);
   }
