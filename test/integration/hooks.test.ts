@@ -337,6 +337,17 @@ it('a backend that hangs holds up no media, and only those who must wait for it'
   waiting.socket.terminate();
 });
 
+it('data that an operator sends reaches the page and its backend', async () => {
+  await using rig = await startHookRig();
+  const page = await establishedPage(rig);
+  const [{ sessionId } = {}] = rig.backend.bodies('connect');
+  const data = { operationId: 'op', payload: { a: 1 } };
+  const { status, text } = await rig.app.rest('/rest-api/data/send', { nodeId: 'n', sessionId, ...data });
+  expect([status, text]).toEqual([200, '']);
+  expect((await page.next('OnDataEvent')).data).toEqual([data]);
+  await expect.poll(() => rig.backend.bodies('OnDataEvent'), WAIT).toMatchObject([{ sessionId, ...data }]);
+});
+
 it('requests are signed with rest_hook_secret_key, which is in no log', async () => {
   const secret = 'canary-hook-secret';
   await using rig = await startHookRig({ rest_hook_send_hash: 'true', rest_hook_secret_key: secret });

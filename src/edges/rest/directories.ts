@@ -14,6 +14,8 @@ export interface StreamDirectory {
   find(filter: StreamFilter): object[];
   /** Begins to end every stream that matches. Throws AppError STREAM_NOT_FOUND when none does. */
   terminate(filter: StreamFilter): void;
+  /** Gives it to all players of a name. Throws AppError STREAM_NOT_FOUND. */
+  sendData(name: string, payload: unknown): void;
 }
 
 export interface SessionFilter {
@@ -27,6 +29,8 @@ export interface SessionDirectory {
   find(filter: SessionFilter): object[];
   /** Closes the WebSocket. Throws AppError SESSION_NOT_FOUND. */
   terminate(sessionId: string): void;
+  /** Gives it to the client as `OnDataEvent`. Throws AppError SESSION_NOT_FOUND. */
+  sendData(sessionId: string, operationId: string, payload: unknown): void;
 }
 
 export interface SnapshotSource {

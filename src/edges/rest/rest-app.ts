@@ -15,6 +15,7 @@ import type { RestCredentials } from './basic-auth.ts';
 import { connectionRoutes } from './connection-routes.ts';
 import { corsHeaders } from './cors.ts';
 import type { AccessControl } from './cors.ts';
+import { dataRoutes } from './data-routes.ts';
 import type { Readiness, SessionDirectory, SnapshotSource, StreamDirectory } from './directories.ts';
 import { echoRoutes } from './echo-routes.ts';
 import { errorAnswer, sendError } from './error-answer.ts';
@@ -95,6 +96,7 @@ export function buildRestApp({ services, config, logger, clock }: RestAppOptions
       rest.register(pushRoutes, { prefix: '/push', transponders: services.transponders });
       rest.register(streamRoutes, { prefix: '/stream', streams: services.streams, snapshots: services.snapshots });
       rest.register(connectionRoutes, { prefix: '/connection', sessions: services.sessions });
+      rest.register(dataRoutes, { prefix: '/data', sessions: services.sessions });
       rest.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
     },
     { prefix: PREFIX },

@@ -95,7 +95,19 @@ export const SessionFindBody = Type.Object({
   clientVersion: Type.Optional(Type.String({ maxLength: 64 })),
 });
 
-export const SessionBody = Type.Object({ sessionId: Type.String({ minLength: 1, maxLength: 512 }) });
+const SessionId = Type.String({ minLength: 1, maxLength: 512 });
+
+export const SessionBody = Type.Object({ sessionId: SessionId });
+
+/** `nodeId` of WCS is let through: there is one node. */
+export const DataBody = Type.Object({
+  operationId: Type.String({ maxLength: 128, default: '' }),
+  payload: Type.Unknown(),
+  sessionId: Type.Optional(SessionId),
+  sessionIds: Type.Optional(Type.Array(SessionId, { maxItems: 1000 })),
+});
+
+export const StreamDataBody = Type.Object({ streamName: StreamName, payload: Type.Unknown() });
 
 /** The transponder object of WCS. */
 const Push = Type.Object({

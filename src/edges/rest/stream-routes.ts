@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import { AppError } from '../../domain/errors.ts';
 import { foundOr404, sendVoid } from './answers.ts';
 import type { SnapshotSource, StreamDirectory } from './directories.ts';
-import { SnapshotBody, StreamFindBody, StreamTerminateBody } from './schemas.ts';
+import { SnapshotBody, StreamDataBody, StreamFindBody, StreamTerminateBody } from './schemas.ts';
 
 /** `/stream/*` (reference/wcs-protocol.md §3.4). */
 export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirectory; snapshots: SnapshotSource }> = (
@@ -32,6 +32,11 @@ export const streamRoutes: FastifyPluginCallbackTypebox<{ streams: StreamDirecto
       );
     }
     streams.terminate(filter);
+    return sendVoid(reply);
+  });
+
+  app.post('/event/send', { schema: { body: StreamDataBody } }, ({ body }, reply) => {
+    streams.sendData(body.streamName, body.payload);
     return sendVoid(reply);
   });
 

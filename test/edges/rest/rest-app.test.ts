@@ -126,6 +126,33 @@ describe('/stream', () => {
   });
 });
 
+describe('data for clients', () => {
+  it('goes to all players of a stream', async () => {
+    const answer = await f.post('/stream/event/send', { streamName: 'cam', payload: { a: 1 } });
+    expect([answer.statusCode, answer.rawPayload.length]).toEqual([200, 0]);
+    expect(f.asked).toEqual([{ name: 'cam', payload: { a: 1 } }]);
+    expect((await f.post('/stream/event/send', { streamName: 'none', payload: 1 })).statusCode).toBe(404);
+    expect((await f.post('/stream/event/send', { streamName: 'cam' })).statusCode).toBe(400);
+  });
+
+  it.each([
+    [{ sessionId: 's1' }, 200],
+    [{ sessionIds: ['s1', 's1'] }, 200],
+    [{ sessionIds: [] }, 400],
+    [{}, 400],
+  ])('goes to the connections that are named: %j is %i', async (whom, status) => {
+    const answer = await f.post('/data/send', { nodeId: 'n', operationId: 'op', payload: { a: 1 }, ...whom });
+    expect(answer.statusCode).toBe(status);
+    const sent = f.asked.filter((one) => 'payload' in (one as object));
+    expect(sent).toEqual(status === 200 ? [{ sessionId: 's1', operationId: 'op', payload: { a: 1 } }] : []);
+  });
+
+  it('goes nowhere where none of them is there', async () => {
+    f.lists.sessions = [];
+    expect((await f.post('/data/send', { payload: 1, sessionId: 's2' })).statusCode).toBe(404);
+  });
+});
+
 describe('/connection', () => {
   it('takes a snapshot of a stream as base64 and answers 404 for a stream that is not there', async () => {
     expect((await f.post('/stream/snapshot', { streamName: 'cam' })).json()).toEqual({ data: 'cG5n' });
@@ -279,7 +306,8 @@ describe('/rest-api/openapi.json', () => {
         ...['find', 'find_all', 'mute', 'sound_off', 'sound_on', 'startup', 'terminate', 'unmute'].map(
           (name) => `/rest-api/push/${name}`,
         ),
-        ...['find', 'find_all', 'snapshot', 'terminate'].map((name) => `/rest-api/stream/${name}`),
+        '/rest-api/data/send',
+        ...['event/send', 'find', 'find_all', 'snapshot', 'terminate'].map((name) => `/rest-api/stream/${name}`),
       ].sort(),
     );
     const { schema } = paths['/rest-api/push/startup'].post.requestBody.content['application/json'];

@@ -27,6 +27,10 @@ export function restFixture(
       asked.push({ ...filter });
       if (lists.streams.length === 0) throw new AppError('STREAM_NOT_FOUND', 'no stream matches');
     },
+    sendData(name, payload) {
+      if (!lists.streams.some((known) => known.name === name)) throw new AppError('STREAM_NOT_FOUND', 'no such stream');
+      asked.push({ name, payload });
+    },
   };
   const sessions: SessionDirectory = {
     find(filter) {
@@ -37,6 +41,7 @@ export function restFixture(
       if (lists.sessions.some((known) => known.sessionId === sessionId)) return;
       throw new AppError('SESSION_NOT_FOUND', 'there is no such connection');
     },
+    sendData: (sessionId, operationId, payload) => void asked.push({ sessionId, operationId, payload }),
   };
   const snapshots = {
     take(name: string) {
