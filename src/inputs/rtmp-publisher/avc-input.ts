@@ -21,20 +21,14 @@ export interface AccessUnit {
 /** Makes Annex-B access units of the NAL units of one publisher. What precedes the first keyframe is dropped. */
 export class AvcInput {
   #sets = new ParameterSets();
-  #configured: readonly Buffer[] = [];
+  /** Of the last keyframe; undefined before it, and where its sets are not known. */
   #sps: SequenceParameterSet | undefined;
-  #hasKeyframe = false;
 
   /** Replaces all parameter sets by those of a new configuration. Throws H264_SPS, H264_PPS and H264_BITS. */
   configure(parameterSets: readonly Buffer[]): void {
-    const isSame =
-      parameterSets.length === this.#configured.length &&
-      parameterSets.every((set, index) => set.equals(this.#configured[index]!));
-    if (isSame) return;
     const sets = new ParameterSets();
     for (const set of parameterSets) sets.remember(set);
     this.#sets = sets;
-    this.#configured = parameterSets.map((set) => Buffer.from(set));
   }
 
   /**
@@ -53,11 +47,8 @@ export class AvcInput {
     }
     if (slice === undefined) return undefined;
     const isKeyframe = nalType(slice) === NAL_IDR || (isMarkedKey && isIntra(slice));
-    if (isKeyframe) {
-      this.#sps = this.#sets.spsOfSlice(slice);
-      this.#hasKeyframe = this.#sps !== undefined;
-    }
-    if (!this.#hasKeyframe || this.#sps === undefined) return undefined;
+    if (isKeyframe) this.#sps = this.#sets.spsOfSlice(slice);
+    if (this.#sps === undefined) return undefined;
     const prefix = isKeyframe || hasNewSets ? this.#sets.annexB() : undefined;
     const data = Buffer.concat(prefix === undefined ? kept : [prefix, ...kept]);
     return { isKeyframe, sps: this.#sps, data };
