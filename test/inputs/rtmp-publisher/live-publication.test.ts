@@ -122,6 +122,38 @@ describe('what an RTMP encoder publishes', () => {
     ]);
   });
 
+  it('may have NAL units behind lengths of two bytes', () => {
+    const rig = open();
+    const config = avcConfig();
+    config[5 + 4] = 0xfd;
+    rig.video(0, config);
+    rig.audio(0, aacConfig());
+    rig.video(0, Buffer.concat([Buffer.from('17010000000004', 'hex'), IDR]));
+    expect(rig.videos.map(({ data }) => data)).toEqual([annexB(SPS_360, PPS, IDR)]);
+  });
+
+  it('gives parameter sets that come between keyframes to the picture that they come with', () => {
+    const rig = openLive();
+    const anotherPps = Buffer.from('685e3c80', 'hex');
+    rig.video(40, avcFrame([anotherPps, P_SLICE]));
+    rig.video(80, avcFrame([anotherPps, P_SLICE]));
+    expect(rig.videos.slice(1).map(({ data }) => data)).toEqual([
+      annexB(SPS_360, PPS, anotherPps, P_SLICE),
+      annexB(P_SLICE),
+    ]);
+  });
+
+  it('leaves out pictures from a keyframe whose parameter sets never came to the next one', () => {
+    const rig = openLive();
+    // First macroblock 0, slice type 7, parameter set 1.
+    const idrOfAnotherPps = Buffer.from('65884000', 'hex');
+    rig.video(40, avcFrame([idrOfAnotherPps], { isKey: true }));
+    rig.video(80, deltaFrame());
+    rig.video(120, keyframe());
+    rig.video(160, deltaFrame());
+    expect(shape(rig)).toBe('K0/0 K120/120 v160/160');
+  });
+
   it('keeps B-frames: pictures are decoded in the order of sending and shown at their own times', () => {
     const rig = openLive();
     rig.video(40, deltaFrame(160));
@@ -379,6 +411,9 @@ describe('sound of an RTMP encoder that only a transcoder knows', () => {
     rig.audio(46, aacFrame());
     expect(legacyAudio.opened[2]!.header).toEqual(Buffer.from('af000990', 'hex'));
     expect(legacyAudio.closed).toBe(2);
+    rig.audio(67, aacConfig());
+    rig.audio(67, aacFrame());
+    expect(legacyAudio.closed).toBe(3);
   });
 });
 

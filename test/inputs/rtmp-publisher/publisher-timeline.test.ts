@@ -74,6 +74,16 @@ describe('the timeline of an RTMP publisher', () => {
     expect(times.slice(30)).toEqual([401, 401, 421, 441, 442]);
   });
 
+  it('takes a track that goes back by less than is a restart for restarted, where the other one is', () => {
+    const times = place([
+      ['video', 1_000, 0],
+      ['audio', 900, 0],
+      ['video', 790, 40],
+      ['audio', 790, 40],
+    ]);
+    expect(times).toEqual([0, -100, 40, 40]);
+  });
+
   it('takes the sound of an encoder that begins it with zero to where its pictures are', () => {
     const times = place([
       ['audio', 0, 0],
