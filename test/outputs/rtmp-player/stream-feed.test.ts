@@ -91,6 +91,32 @@ describe('a feed', () => {
     expect(viewer.shape()).toBe('meta0 avc0 K0 v40');
   });
 
+  it('gives crowds fewer and larger writes', () => {
+    const writesOf = (viewers: number): number => {
+      const rig = new FeedRig();
+      const [first] = Array.from({ length: viewers }, () => rig.watch());
+      rig.source.write(picture(0, { isKeyframe: true }));
+      rig.clock.advance(0);
+      const before = first!.viewer.writes.length;
+      for (let ms = 40; ms <= 600; ms += 40) {
+        rig.source.write(picture(ms));
+        rig.clock.advance(40);
+      }
+      return first!.viewer.writes.length - before;
+    };
+    expect(writesOf(49)).toBe(15);
+    expect(writesOf(50)).toBe(3);
+  });
+
+  it('goes on with the same configuration where a keyframe brings none', () => {
+    const rig = new FeedRig();
+    const { viewer } = rig.watch();
+    rig.source.write(picture(0, { isKeyframe: true }));
+    rig.source.write({ ...picture(40), isKeyframe: true });
+    rig.clock.advance(40);
+    expect(viewer.shape()).toBe('meta0 avc0 K0 K40');
+  });
+
   it('asks for a keyframe once when a slow viewer can take one again', () => {
     const rig = new FeedRig();
     const { viewer } = rig.watch();
