@@ -96,6 +96,14 @@ describe('chunk reader', () => {
     expect(readInPieces(hex(`3f ${message} 00ff ${message} 01ffff ${message} 0100ff ${message}`), [])).toHaveLength(4);
   });
 
+  it('knows a chunk stream by its number, however that is written', () => {
+    const bytes = hex('00 05 000007 000001 08 01000000 aa  41 05 00 000003 000001 08 bb');
+    expect(readInPieces(bytes, []).map((m) => [m.timestampMs, m.streamId])).toEqual([
+      [7, 1],
+      [10, 1],
+    ]);
+  });
+
   it('takes a fresh chunk stream that begins with format 1', () => {
     expect(readInPieces(hex('42 000000 000004 05 0003d090'), [])).toHaveLength(1);
   });
