@@ -123,7 +123,7 @@ export const SECTIONS = {
     max_connections_per_address: key(
       integer(1, 1_000_000),
       1000,
-      'The same for one client address. Behind a reverse proxy all clients have the address of the proxy: raise it there.',
+      'The same for one client address (IPv6: one /64). Behind a reverse proxy all clients have its address: raise it there.',
     ),
     stream_start_timeout_ms: key(
       integer(1000, 120_000, 'ms'),
@@ -186,7 +186,7 @@ export const SECTIONS = {
     rtmp_max_idle_connections_per_address: key(
       integer(1, 1_000_000),
       50,
-      'RTMP connections of one client address that neither publish nor play; more are refused. Each has 10 s to begin.',
+      'RTMP connections of one client address (IPv6: one /64) that neither publish nor play; more are refused. Each has 10 s to begin.',
     ),
   },
   'WHIP and WHEP': {

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../domain/clock.ts';
 import { AppError } from '../../domain/errors.ts';
 import { SourceLimiter } from '../../domain/source-limiter.ts';
-import { placeOf } from './place-of.ts';
+import { placeOf } from '../../services/place-of.ts';
 
 export interface RestCredentials {
   readonly user: string;

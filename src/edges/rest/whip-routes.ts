@@ -8,7 +8,7 @@ import type { IceServer } from '../../domain/ice-server.ts';
 import { SourceLimiter } from '../../domain/source-limiter.ts';
 import { sendError } from './error-answer.ts';
 import { iceServerLink } from './ice-server-link.ts';
-import { placeOf } from './place-of.ts';
+import { placeOf } from '../../services/place-of.ts';
 import { refusalFor, type WhipRefusal } from './whip-refusals.ts';
 import { acceptsSdp, bearerTokenOf, checkedName, readParams, userAgentOf } from './whip-request.ts';
 import type { WhipSession } from './whip-session.ts';

@@ -1,5 +1,5 @@
 import { AddressCounter } from '../../domain/client-address.ts';
-import { placeOf } from './place-of.ts';
+import { placeOf } from '../../services/place-of.ts';
 import { OVERLOADED, type WhipRefusal } from './whip-refusals.ts';
 import { type WhipOffer, WhipSession, type WhipServices } from './whip-session.ts';
 

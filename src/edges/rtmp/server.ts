@@ -4,6 +4,7 @@ import type { Clock } from '../../domain/clock.ts';
 import type { Closable } from '../../domain/life-cycle.ts';
 import type { Logger } from '../../domain/logger.ts';
 import { RateLimit } from '../../domain/rate-limit.ts';
+import { placeOf } from '../../services/place-of.ts';
 import type { CommandServices } from './client-commands.ts';
 import { RtmpConnection } from './connection.ts';
 
@@ -11,7 +12,7 @@ export interface RtmpServerOptions extends CommandServices {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly maxConnections: number;
-  /** Of one client address, of those that neither publish nor play. */
+  /** Of one client address (IPv6: one /64), of those that neither publish nor play. */
   readonly maxIdleConnectionsPerAddress: number;
   readonly setupTimeoutMs?: number;
   readonly pingIntervalMs?: number;
@@ -35,13 +36,14 @@ export function createRtmpServer(options: RtmpServerOptions): RtmpServer {
   const { clock, logger, maxConnections, maxIdleConnectionsPerAddress } = options;
   const { setupTimeoutMs = DEFAULT_SETUP_TIMEOUT_MS, pingIntervalMs = DEFAULT_PING_INTERVAL_MS } = options;
   const connections = new Set<RtmpConnection>();
-  const idleByAddress = new AddressCounter();
+  const idleByPlace = new AddressCounter();
   const refusalLog = new RateLimit(clock, REFUSAL_LOG_RATE);
   let closing: Promise<void> | undefined;
 
   const accept = (socket: Socket): void => {
     const address = plainAddress(socket.remoteAddress);
-    const idle = idleByAddress.of(address);
+    const place = placeOf(address);
+    const idle = idleByPlace.of(place);
     if (closing || connections.size >= maxConnections || idle >= maxIdleConnectionsPerAddress) {
       socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
       if (refusalLog.take()) {
@@ -54,10 +56,10 @@ export function createRtmpServer(options: RtmpServerOptions): RtmpServer {
     const setIdle = (nowIdle: boolean): void => {
       if (nowIdle === isIdle) return;
       isIdle = nowIdle;
-      if (isIdle) idleByAddress.add(address);
-      else idleByAddress.remove(address);
+      if (isIdle) idleByPlace.add(place);
+      else idleByPlace.remove(place);
     };
-    idleByAddress.add(address);
+    idleByPlace.add(place);
     const connection = new RtmpConnection(socket, {
       services: options,
       clock,

@@ -11,6 +11,7 @@ import { RateLimit, type RateLimitOptions } from '../../domain/rate-limit.ts';
 import type { SessionChannel, Sessions } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
 import type { WebrtcStreams } from '../../services/webrtc-streams.ts';
+import { placeOf } from '../../services/place-of.ts';
 import { Connection, type KeepAlive } from './connection.ts';
 import type { Snapshots } from './dispatch.ts';
 
@@ -26,7 +27,7 @@ export interface SignallingOptions {
   readonly version: string;
   readonly keepAlive?: KeepAlive;
   readonly maxConnections?: number;
-  /** Of one client address. */
+  /** Of one client address (IPv6: one /64). */
   readonly maxConnectionsPerAddress?: number;
   /** A Chromium offer is up to 9 KB inside JSON. */
   readonly maxMessageBytes?: number;
@@ -62,7 +63,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
     ...withoutUndefined(options),
   };
   const connections = new Set<Connection>();
-  const countByAddress = new AddressCounter();
+  const countByPlace = new AddressCounter();
   const refusalLog = new RateLimit(clock, REFUSAL_LOG_RATE);
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -76,7 +77,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
 
   const accept = (webSocket: WebSocket, request: IncomingMessage): void => {
     const ends = endsOf(request);
-    const { address } = ends.client;
+    const place = placeOf(ends.client.address);
     const connection = new Connection(webSocket, ends, {
       sessions,
       services,
@@ -88,10 +89,10 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
       maxBufferedBytes,
     });
     connections.add(connection);
-    countByAddress.add(address);
+    countByPlace.add(place);
     void connection.closed.then(() => {
       connections.delete(connection);
-      countByAddress.remove(address);
+      countByPlace.remove(place);
     });
     if (closing) connection.close();
   };
@@ -99,7 +100,7 @@ export function createSignallingServer(options: SignallingOptions): SignallingSe
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
     const { address } = endsOf(request).client;
-    const ofAddress = countByAddress.of(address);
+    const ofAddress = countByPlace.of(placeOf(address));
     if (closing || connections.size >= maxConnections || ofAddress >= maxConnectionsPerAddress) {
       if (refusalLog.take()) {
         logger.warn({ address, ofAddress, connections: connections.size }, 'a connection is refused');

@@ -1,3 +1,4 @@
+import type { Server } from 'node:net';
 import { systemClock, type Clock } from '../../../src/domain/clock.ts';
 import type { Logger } from '../../../src/domain/logger.ts';
 import { listen } from '../../../src/edges/listen.ts';
@@ -51,6 +52,7 @@ export interface RtmpHarness extends AsyncDisposable {
   readonly questions: Question[];
   readonly log: LogLine[];
   readonly connectionCount: () => number;
+  readonly listener: Server;
   close(): Promise<void>;
 }
 
@@ -143,6 +145,7 @@ export async function startRtmpHarness(options: HarnessOptions = {}): Promise<Rt
     questions,
     log,
     connectionCount: () => server.connectionCount,
+    listener: server.listener,
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -230,6 +230,20 @@ describe('the number of connections', () => {
     expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { address: '127.0.0.1' } }]);
   });
 
+  it('is limited for all of an IPv6 /64 together', async () => {
+    await using rtmp = await startRtmpHarness({ maxIdleConnectionsPerAddress: 1 });
+    let from = '';
+    rtmp.listener.prependListener('connection', (socket) => {
+      Object.defineProperty(socket, 'remoteAddress', { value: from });
+    });
+    from = '2001:db8:0:1::1';
+    await using _first = await RtmpTestClient.connected(rtmp.port);
+    from = '2001:db8:0:1:ffff::2';
+    expect(await isTaken(rtmp.port)).toBe(false);
+    from = '2001:db8:0:2::1';
+    expect(await isTaken(rtmp.port)).toBe(true);
+  });
+
   it('is limited in total', async () => {
     await using rtmp = await startRtmpHarness({ maxConnections: 1 });
     const first = await RtmpTestClient.publishing(rtmp.port, 'a');
