@@ -422,5 +422,13 @@ describe('a slow RTMP player', () => {
     expect(late.viewer.backlogBytes).toBeGreaterThan(1_000_000);
     expect(pictures(late).length).toBeGreaterThan(7.4 * 25);
     expect(rig.players.totals.droppedVideoMessages).toBe(0);
+
+    // Once it has taken that, it is as slow as any other.
+    late.viewer.bytesPerSecond = Infinity;
+    late.viewer.takenBytes = late.viewer.givenBytes;
+    await rig.play(200);
+    late.viewer.bytesPerSecond = 0;
+    await rig.play(4_000);
+    expect(rig.players.totals.droppedVideoMessages).toBeGreaterThan(25);
   });
 });
