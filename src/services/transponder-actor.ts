@@ -293,7 +293,7 @@ export class TransponderActor {
       const transponderId = row.id;
       const reason = detail ?? row.reason;
       const exitClass = classOf(before, event) ?? null;
-      writer.write(() => {
+      const write = (): void => {
         alsoWrite?.();
         if (!isWritten) return;
         store.transponders.update(row);
@@ -307,7 +307,8 @@ export class TransponderActor {
           exitClass,
         });
         if (intent) store.runs.open(intent);
-      });
+      };
+      writer.write(write, { mustStay: isFinal(next.state) });
     }
     if (isWritten) {
       const { type } = event;

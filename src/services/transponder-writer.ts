@@ -3,10 +3,15 @@ import { AppError } from '../domain/errors.ts';
 import type { Logger } from '../domain/logger.ts';
 import type { Store } from '../store/open-store.ts';
 
-/** Beyond this the oldest history is given up: a full disk must not become a full memory. */
+/** Beyond this the oldest history is given up: a full disk must not become a full memory. That a push has ended is none of it. */
 const MAX_PENDING_WRITES = 1000;
 /** A write costs a flush of the disk, for which media wait. */
 const PROBE_PERIOD_US = 5_000_000;
+
+interface PendingWrite {
+  readonly work: () => void;
+  readonly mustStay: boolean;
+}
 
 /**
  * Writes to the store without ever disturbing a run: what cannot be written now is kept in order and written with the next
@@ -16,7 +21,7 @@ export class TransponderWriter {
   readonly #store: Store;
   readonly #logger: Logger;
   readonly #clock: Clock;
-  #pending: (() => void)[] = [];
+  #pending: PendingWrite[] = [];
   #isBatching = false;
   #triedUs = Number.NEGATIVE_INFINITY;
 
@@ -38,10 +43,13 @@ export class TransponderWriter {
     return this.isWritable;
   }
 
-  /** `work` runs inside one transaction, now or later, and perhaps more than once: it must only write, from values it holds. */
-  write(work: () => void): void {
-    this.#pending.push(work);
-    if (!this.#isBatching && this.#pending.length > MAX_PENDING_WRITES) this.#pending.shift();
+  /**
+   * `work` runs inside one transaction, now or later, and perhaps more than once: it must only write, from values it holds.
+   * What must stay is never given up: a push that has ended would come back with the next start. There is one for each push.
+   */
+  write(work: () => void, { mustStay = false }: { readonly mustStay?: boolean } = {}): void {
+    this.#pending.push({ work, mustStay });
+    if (!this.#isBatching && this.#pending.length > MAX_PENDING_WRITES) this.#dropOldest();
     this.flush();
   }
 
@@ -60,7 +68,7 @@ export class TransponderWriter {
     if (this.#isBatching || this.#pending.length === 0) return;
     this.#triedUs = this.#clock.monotonicUs();
     try {
-      this.#store.transaction(() => this.#pending.forEach((work) => work()));
+      this.#store.transaction(() => this.#pending.forEach(({ work }) => work()));
       this.#pending = [];
     } catch (error) {
       this.#logger.error({ err: error, pending: this.#pending.length }, 'the store takes no writes; they are kept');
@@ -69,9 +77,14 @@ export class TransponderWriter {
     }
   }
 
+  #dropOldest(): void {
+    const index = this.#pending.findIndex(({ mustStay }) => !mustStay);
+    if (index >= 0) this.#pending.splice(index, 1);
+  }
+
   /** A write that breaks a constraint will never succeed and must not hold up the others. */
   #dropImpossible(): void {
-    this.#pending = this.#pending.filter((work) => {
+    this.#pending = this.#pending.filter(({ work }) => {
       try {
         this.#store.transaction(work);
         return false;
