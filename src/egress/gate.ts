@@ -8,7 +8,7 @@ import type { DestinationCaller } from './address-policy.ts';
  * never on a command line, the bytes the destination took are counted, and its status messages become exit reasons.
  */
 export interface RtmpPushGate {
-  /** Makes a place for one child, and dials its destination at once. */
+  /** Makes a place for one child, and dials its destination at once. A gate that is closed ends it at once, and does not throw. */
   admit(options: GateOptions): GateSession;
   close(): Promise<void>;
 }

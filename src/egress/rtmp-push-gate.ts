@@ -45,6 +45,7 @@ class LoopbackGate implements RtmpPushGate {
   readonly #server: Server;
   readonly #sessions = new Map<string, PushSession>();
   readonly #children = new Set<Socket>();
+  #port = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: RtmpPushGateOptions) {
@@ -66,14 +67,14 @@ class LoopbackGate implements RtmpPushGate {
   async listen(): Promise<void> {
     this.#server.listen(0, LOOPBACK);
     await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
     this.#server.on('error', (error) => this.#context.logger.error({ err: error }, 'the egress gate cannot accept'));
   }
 
   admit(options: GateOptions): GateSession {
-    if (this.#closing) throw new Error('the egress gate is closed');
-    const { port } = this.#server.address() as AddressInfo;
-    const session = new PushSession(`rtmp://${LOOPBACK}:${port}/`, options, this.#context);
+    const session = new PushSession(`rtmp://${LOOPBACK}:${this.#port}/`, options, this.#context);
     this.#sessions.set(session.childApp, session);
+    if (this.#closing) void session.close();
     return session;
   }
 

@@ -149,6 +149,15 @@ describe('a push that is tried again', () => {
     expect(push.clock.pendingTimers).toBe(0);
   });
 
+  it('ends when the gate is closed before the destination is asked, which never hears of it', async () => {
+    const push = await startRun(RETRY);
+    const closed = push.gate.close();
+    expect(await push.ended()).toMatchObject({ exitClass: 'asked_stop' });
+    await closed;
+    expect(push.types()).toEqual(['ended']);
+    expect(push.destination.peers).toEqual([]);
+  });
+
   it('ends when the gate is closed while the source gives nothing yet, and starts no process afterwards', async () => {
     const push = await startRun(RETRY);
     await push.asked();
