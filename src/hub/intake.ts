@@ -9,6 +9,11 @@ import { WindowMinimum } from './window-minimum.ts';
 const RTP_LATE_US = 120_000;
 /** Sources with a timeline of their own interleave loosely: audio may lag behind video by some hundred milliseconds. */
 const UNIT_LATE_US = 500_000;
+/**
+ * Where nothing comes at all for no longer, sound is held up with the pictures and comes with them. After that silence keeps
+ * pushes and players going: given all at once when the source has come back, it would be a delay to them for good.
+ */
+const HELD_UP_US = 2_000_000;
 const FLOOR_WINDOW_US = 2_000_000;
 /** Without sound for so long, what is missing of it goes by the pace of the pictures again. */
 const SOUND_LAPSE_US = 10_000_000;
@@ -76,6 +81,7 @@ export class UnitIntake implements Intake {
   #grid: AudioGrid | undefined;
   #firstPtsUs: number | undefined;
   #newestPtsUs = -Infinity;
+  #newestAtUs = 0;
   #lastSoundAtUs = -Infinity;
   #lastDtsUs = -Infinity;
 
@@ -92,6 +98,7 @@ export class UnitIntake implements Intake {
     this.#floor[unit.kind].add(monotonicUs - unit.ptsUs, monotonicUs);
     this.#firstPtsUs ??= unit.ptsUs;
     this.#newestPtsUs = Math.max(this.#newestPtsUs, unit.ptsUs);
+    this.#newestAtUs = monotonicUs;
     if (unit.kind === 'audio') {
       if (unit.codec !== this.#audio.codec) return;
       this.#lastSoundAtUs = monotonicUs;
@@ -108,10 +115,11 @@ export class UnitIntake implements Intake {
   tick(monotonicUs: number): void {
     if (this.#firstPtsUs === undefined) return;
     // Clocks of sound and pictures may drift apart for hours: sound that comes as it always does is not late.
-    const hasSound = monotonicUs - this.#lastSoundAtUs < SOUND_LAPSE_US;
-    const floorUs = this.#floor[hasSound ? 'audio' : 'video'].value;
-    // Where nothing comes at all, sound is held up with the pictures, and comes with them.
-    const nowUs = Math.min(monotonicUs - floorUs, this.#newestPtsUs);
+    const { video, audio } = this.#floor;
+    const goesBySound = monotonicUs - this.#lastSoundAtUs < SOUND_LAPSE_US || video.value === Infinity;
+    const floorUs = goesBySound ? audio.value : video.value;
+    const mayBeHeldUp = monotonicUs - this.#newestAtUs < HELD_UP_US;
+    const nowUs = Math.min(monotonicUs - floorUs, mayBeHeldUp ? this.#newestPtsUs : Infinity);
     if (nowUs - this.#firstPtsUs > UNIT_LATE_US) this.#grid ??= this.#newGrid(this.#firstPtsUs);
     this.#grid?.tick(nowUs);
   }

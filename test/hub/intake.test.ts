@@ -75,22 +75,36 @@ it('sound that no longer comes is missed by its own clock, and where none has co
 
 it.each([
   ['by the network, and then come at once', 0],
-  ['by their encoder, whose clock stood still', 10_000_000],
-])('sound that is held up with its pictures %s, is no sound that is missing', (_, laterUs) => {
-  const intake = new UnitIntake(AAC, () => {});
-  const media = Array.from({ length: 1000 }, (_unit, n) => sound(n))
-    .concat(Array.from({ length: 500 }, (_unit, n) => picture(n * PICTURE_US)))
-    .sort((left, right) => left.ptsUs - right.ptsUs);
-  const stopUs = 5_000_000;
-  const goOnUs = 15_000_000;
-  for (let nowUs = 0; media.length > 0; nowUs += TICK_US) {
-    const dueUs = nowUs < goOnUs ? Math.min(nowUs, stopUs) : nowUs - laterUs;
-    while (media[0] && media[0].ptsUs <= dueUs) {
-      intake.write(media.shift()!, nowUs);
-      // It may come in more than one read.
+  ['by their encoder, whose clock stood still', 1_900_000],
+])(
+  'sound that is held up with its pictures for less than two seconds %s, is no sound that is missing',
+  (_, laterUs) => {
+    const intake = new UnitIntake(AAC, () => {});
+    const media = Array.from({ length: 1000 }, (_unit, n) => sound(n))
+      .concat(Array.from({ length: 500 }, (_unit, n) => picture(n * PICTURE_US)))
+      .sort((left, right) => left.ptsUs - right.ptsUs);
+    const stopUs = 5_000_000;
+    const goOnUs = 6_900_000;
+    for (let nowUs = 0; media.length > 0; nowUs += TICK_US) {
+      const dueUs = nowUs < goOnUs ? Math.min(nowUs, stopUs) : nowUs - laterUs;
+      while (media[0] && media[0].ptsUs <= dueUs) {
+        intake.write(media.shift()!, nowUs);
+        // It may come in more than one read.
+        intake.tick(nowUs);
+      }
       intake.tick(nowUs);
     }
+    expect(intake.audioCounters).toMatchObject({ frames: 1000, silenceFrames: 0, droppedFrames: 0 });
+  },
+);
+
+it('silence keeps a source going that has sent nothing for two seconds', () => {
+  const intake = new UnitIntake(AAC, () => {});
+  for (let n = 0; n * FRAME_US < 3_000_000; n++) intake.write(sound(n), Math.round(n * FRAME_US));
+  intake.tick(4_900_000);
+  expect(intake.audioCounters?.silenceFrames).toBe(0);
+  for (const nowUs of [5_000_000, 14_000_000]) {
     intake.tick(nowUs);
+    expect(intake.audioCounters?.silenceFrames).toBe(Math.floor((nowUs - 500_000) / FRAME_US) - 141);
   }
-  expect(intake.audioCounters).toMatchObject({ frames: 1000, silenceFrames: 0, droppedFrames: 0 });
 });
