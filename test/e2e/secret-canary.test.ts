@@ -205,7 +205,7 @@ describe('what stands in RTMP URLs', () => {
       ]),
     );
     const nothing = [...seen].filter(([, text]) => text === '').map(([where]) => where);
-    expect(nothing).toEqual(['/rest-api/push/terminate 200']);
+    expect(nothing).toEqual(['/rest-api/push/terminate 200', 'file server.lock']);
     const log = seen.get('log')!;
     for (const sentence of [
       '"to":"ACTIVE"',
