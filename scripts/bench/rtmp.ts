@@ -185,7 +185,9 @@ try {
     `\nours/nginx per viewer: ${ratios.perViewer}; without what the published stream costs: ${ratios.perViewerWithoutStream}`,
   );
   const results = both.map(({ server, perViewer, perStream, firstPictureMs, completeRounds, rssMb }) => ({
-    ...{ server, rssMb, completeRounds },
+    server,
+    rssMb,
+    completeRounds,
     cpuMsPerSecondPerViewer: perViewer,
     cpuMsPerSecondPerStream: perStream,
     firstPictureMs,
