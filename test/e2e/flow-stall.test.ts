@@ -61,13 +61,14 @@ describe('a push whose destination takes less than it is given', () => {
     console.log(
       `frozen: took ${taken} bytes for ${stoppedMs - frozenMs} ms, left ACTIVE ${leftMs - stoppedMs} ms later`,
     );
-    expect(leftMs - stoppedMs).toBeGreaterThan(7000);
+    // It may be DEGRADED before, by the pictures that are given up meanwhile, but it is not taken for stalled too soon.
     expect(leftMs - stoppedMs).toBeLessThan(9000);
     await waitUntil(
       () => (app.pushStatus(id) === undefined ? true : undefined),
       5000,
       () => JSON.stringify(app.pushStatus(id)),
     );
+    expect(performance.now() - stoppedMs).toBeGreaterThan(7000);
     expect(endOfRun(app, id)).toBe('stalled');
   });
 });

@@ -114,6 +114,7 @@ describe('an operator', () => {
     ]);
     const ids = { mediaSessionId: expect.any(String) as string, sessionId: session, kind: 'publisher' };
     expect(movesOf('a stream moved')).toMatchObject([
+      { ...ids, from: 'NEW', to: 'PENDING' },
       { ...ids, from: 'PENDING', to: 'PUBLISHING' },
       { ...ids, from: 'PUBLISHING', to: 'UNPUBLISHED', reason: 'Stopped by publisher stop' },
     ]);
