@@ -6,6 +6,8 @@ import type { Reader, ReaderOptions } from './unit-source.ts';
 
 /** Without any video for so long, a reader that waits for a keyframe begins with audio alone. */
 const VIDEO_ABSENT_US = 2_000_000;
+/** Sound costs little and is missed at once: a big keyframe that takes seconds to go out must not cost any. */
+const SOUND_BOUND_RATIO = 3;
 
 /** What a reader needs of the source it belongs to. */
 export interface ReaderHost {
@@ -196,7 +198,7 @@ export class BoundedReader implements Reader {
       this.#counters.droppedVideo += dropped;
       if (dropped === 0) this.#host.requestKeyframe();
     }
-    while (this.#queue.oldest?.kind === 'audio' && isOlder(this.#queue.oldest, 2 * maxQueueUs)) {
+    while (this.#queue.oldest?.kind === 'audio' && isOlder(this.#queue.oldest, SOUND_BOUND_RATIO * maxQueueUs)) {
       this.#queue.shift();
       this.#counters.droppedAudio += 1;
     }

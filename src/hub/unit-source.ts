@@ -32,7 +32,7 @@ export interface ReaderOptions {
   readonly maxQueueBytes: number;
   /**
    * Bound of the queue in media time. Of video that has waited for longer only what follows the newest keyframe stays, so that
-   * there is never less than one group of pictures; sound goes when it has waited for twice as long. Undefined: bytes alone.
+   * there is never less than one group of pictures; sound goes when it has waited for three times as long. Undefined: bytes alone.
    */
   readonly maxQueueUs?: number | undefined;
   /**

@@ -238,11 +238,11 @@ describe('BoundedReader', () => {
       expect(drained()).toContain('v100 a100 v200');
     });
 
-    it('gives up sound that has waited for twice as long, oldest first', () => {
+    it('gives up sound that has waited for three times as long, oldest first', () => {
       const { taken, live, drained } = blocked();
       live(100, 2000, 300);
       expect(taken.reader.counters.droppedAudio).toBeGreaterThan(0);
-      expect(drained().split(' ').slice(0, 2)).toEqual(['K0', 'a1100']);
+      expect(drained().split(' ').slice(0, 2)).toEqual(['K0', 'a700']);
     });
   });
 
