@@ -43,10 +43,6 @@ async function expectLeftActive(id: string, cutMs: number): Promise<void> {
   expect(atMs - cutMs).toBeLessThan(NOTICED_MS);
 }
 
-function exitClasses(id: string): readonly string[] {
-  return rig.endedRuns(id).map(({ exitClass }) => exitClass);
-}
-
 function publications(): number {
   return rig.nginx.calls.filter(({ call, name }) => call === 'publish' && name === 'rtmp_faults').length;
 }
@@ -60,7 +56,9 @@ describe('a destination that cuts off a push, while nine others go on', () => {
     nginx.kill('SIGKILL');
     await expectLeftActive(id, cutMs);
     await rig.reached(id, 'STARTING', START_MS, cutMs);
-    await expect.poll(() => exitClasses(id).slice(0, 2), { timeout: START_MS }).toEqual(['dest_reset', 'dest_refused']);
+    await expect
+      .poll(() => rig.exitClasses(id).slice(0, 2), { timeout: START_MS })
+      .toEqual(['dest_reset', 'dest_refused']);
   });
 
   it('reset: is published again under the same id, after the one before has ended', async () => {
@@ -70,7 +68,7 @@ describe('a destination that cuts off a push, while nine others go on', () => {
     relay.reset();
     await expectLeftActive(id, cutMs);
     await rig.reached(id, 'ACTIVE', FED_AGAIN_MS, cutMs);
-    expect(exitClasses(id)).toEqual(['dest_reset']);
+    expect(rig.exitClasses(id)).toEqual(['dest_reset']);
     expect(relay.connections).toBe(2);
   });
 
@@ -85,8 +83,8 @@ describe('a destination that cuts off a push, while nine others go on', () => {
       const backMs = Date.now();
       await relay.open();
       await rig.reached(id, 'ACTIVE', fedAgainMs, backMs);
-      expect(exitClasses(id)[0]).toBe('dest_reset');
-      expect(new Set(exitClasses(id).slice(1))).toEqual(new Set(['dest_refused']));
+      expect(rig.exitClasses(id)[0]).toBe('dest_reset');
+      expect(new Set(rig.exitClasses(id).slice(1))).toEqual(new Set(['dest_refused']));
       expect(relay.connections).toBe(2);
     });
   }
@@ -100,6 +98,6 @@ describe('a destination that cuts off a push, while nine others go on', () => {
     const count = publications() - before;
     // At once the first time, after 4 s the second time, after 8 s the third time.
     expect(count).toBe(3);
-    expect(new Set(exitClasses(id))).toEqual(new Set(['dest_reset']));
+    expect(new Set(rig.exitClasses(id))).toEqual(new Set(['dest_reset']));
   });
 });

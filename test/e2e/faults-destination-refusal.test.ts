@@ -45,10 +45,6 @@ async function startPush(rtmpUrl: string, request?: object) {
   return { id, startedMs };
 }
 
-function reasons(id: string): readonly string[] {
-  return rig.endedRuns(id).map(({ exitClass }) => exitClass);
-}
-
 async function selfSignedServer() {
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
     extensions: [
@@ -78,7 +74,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     expect(atMs - startedMs).toBeLessThan(VERDICT_MS);
     expect(rig.state(id).reason).toBe('dest_refused');
     await rig.reached(id, 'STARTING', VERDICT_MS, atMs);
-    expect(new Set(reasons(id))).toEqual(new Set(['dest_refused']));
+    expect(new Set(rig.exitClasses(id))).toEqual(new Set(['dest_refused']));
     expect(rig.steps(id).some(({ toState }) => toState === 'ACTIVE')).toBe(false);
   });
 
@@ -88,7 +84,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     const { id } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`, { restartPolicy: 'wcs' });
     await rig.reached(id, 'FAILED', VERDICT_MS);
     expect(rig.state(id).reason).toBe('dest_refused');
-    expect(reasons(id)).toEqual(['dest_refused']);
+    expect(rig.exitClasses(id)).toEqual(['dest_refused']);
   });
 
   it('unresolvable: a startup is answered 400 within three seconds and leaves no push behind', async () => {
@@ -111,7 +107,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     relay.reset();
     const { atMs } = await rig.reached(id, 'STARTING', VERDICT_MS, forgottenMs);
     await rig.reached(id, 'BACKOFF', VERDICT_MS, atMs);
-    expect(reasons(id)).toEqual(['dest_reset', 'dest_dns']);
+    expect(rig.exitClasses(id)).toEqual(['dest_reset', 'dest_dns']);
     dns.knowsHost = true;
     await rig.reached(id, 'ACTIVE', VERDICT_MS, atMs);
   });
@@ -119,7 +115,7 @@ describe('a destination that does not take a push, while nine others go on', () 
   it('wrong application: an application that nginx does not know is final, also under persistent', async () => {
     const { id } = await startPush(rig.nginx.url('nowhere'));
     await rig.reached(id, 'FAILED', VERDICT_MS);
-    expect(reasons(id)).toEqual(['dest_rejected']);
+    expect(rig.exitClasses(id)).toEqual(['dest_rejected']);
   });
 
   it('wrong application: a 403 of on_publish is final, also under persistent', async () => {
@@ -127,7 +123,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     onTestFinished(() => nginx.stop());
     const { id } = await startPush(nginx.url('live'));
     await rig.reached(id, 'FAILED', VERDICT_MS);
-    expect(reasons(id)).toEqual(['dest_rejected']);
+    expect(rig.exitClasses(id)).toEqual(['dest_rejected']);
     expect(nginx.calls.filter(({ call }) => call === 'publish')).toHaveLength(1);
   });
 
@@ -150,7 +146,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     await gone;
     const { atMs: activeMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + VERDICT_MS);
     expect(activeMs - refusedMs).toBeGreaterThanOrEqual(BUSY_FLOOR_MS);
-    expect(reasons(id)).toEqual(['dest_busy']);
+    expect(rig.exitClasses(id)).toEqual(['dest_busy']);
   });
 
   it('wrong password: fails after the second refusal in a row', async () => {
@@ -166,7 +162,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     onTestFinished(() => destination.stop());
     const { id } = await startPush(`rtmp://name:wrong@127.0.0.1:${destination.port}/live`);
     await rig.reached(id, 'FAILED', VERDICT_MS * 2);
-    expect(reasons(id)).toEqual(['dest_auth', 'dest_auth']);
+    expect(rig.exitClasses(id)).toEqual(['dest_auth', 'dest_auth']);
   });
 
   it('accepted, then silent: is given up after the connect timeout and tried again', async () => {
@@ -175,7 +171,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
     const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + VERDICT_MS);
     expect(atMs - startedMs).toBeGreaterThanOrEqual(CONNECT_TIMEOUT_MS);
-    expect(reasons(id)).toEqual(['dest_timeout']);
+    expect(rig.exitClasses(id)).toEqual(['dest_timeout']);
     expect(relay.connections).toBe(1);
   });
 

@@ -27,10 +27,6 @@ beforeAll(async () => {
 });
 afterAll(() => rig?.close());
 
-function exitClasses(id: string): readonly string[] {
-  return rig.endedRuns(id).map(({ exitClass }) => exitClass);
-}
-
 /** How long the push said ACTIVE, each time that it did and stopped doing so. */
 function activeTimesMs(steps: readonly PushStep[]): readonly number[] {
   return steps.flatMap(({ toState, atMs }, n) => {
@@ -73,11 +69,11 @@ describe.concurrent('a destination that lets a push in again after a while, whil
     holder.kill('SIGKILL');
     await gone;
     await rig.reached(id, 'ACTIVE', BACK_MS);
-    expect(new Set(exitClasses(id))).toEqual(new Set(['dest_busy']));
+    expect(new Set(rig.exitClasses(id))).toEqual(new Set(['dest_busy']));
     // The first time the process starts while the destination is dialled; then a process is started for none that refuses.
-    expect(rig.endedRuns(id).map(({ pid }) => pid !== null)).toEqual(exitClasses(id).map((_, n) => n === 0));
+    expect(rig.endedRuns(id).map(({ pid }) => pid !== null)).toEqual(rig.exitClasses(id).map((_, n) => n === 0));
     // One try at once, and one for each 5 s.
-    expect(exitClasses(id).length).toBeLessThanOrEqual(1 + BUSY_MS / 5000);
+    expect(rig.exitClasses(id).length).toBeLessThanOrEqual(1 + BUSY_MS / 5000);
   });
 
   it('away for 60 s: the push comes back by itself under its id, and said nothing of ACTIVE meanwhile', async ({
@@ -91,7 +87,7 @@ describe.concurrent('a destination that lets a push in again after a while, whil
     const cutMs = Date.now();
     await relay.shut();
     await rig.reached(id, 'BACKOFF', NOTICED_MS, cutMs);
-    expect(exitClasses(id)[0]).toBe('dest_reset');
+    expect(rig.exitClasses(id)[0]).toBe('dest_reset');
     await delay(AWAY_MS);
     expect(rig.steps(id).filter(({ toState }) => toState === 'ACTIVE')).toHaveLength(1);
     const backMs = Date.now();
@@ -122,8 +118,8 @@ describe.concurrent('a destination that lets a push in again after a while, whil
     // Never two at once.
     expect(calls.map((call, n) => call === (n % 2 === 0 ? 'publish' : 'publish_done'))).toEqual(calls.map(() => true));
     expect(relay.connections).toBe(published);
-    expect(new Set(exitClasses(id))).toEqual(new Set(['dest_reset']));
-    expect(exitClasses(id).length).toBeLessThanOrEqual(published);
+    expect(new Set(rig.exitClasses(id))).toEqual(new Set(['dest_reset']));
+    expect(rig.exitClasses(id).length).toBeLessThanOrEqual(published);
     const times = activeTimesMs(rig.steps(id));
     expect(times.length).toBeGreaterThanOrEqual(MIN_PUBLICATIONS - 1);
     expect(Math.max(...times)).toBeLessThan(DROP_AFTER_MS + NOTICED_MS);

@@ -63,10 +63,6 @@ describe.skipIf(refusal !== undefined)(
       return id;
     }
 
-    function exitClasses(id: string): readonly string[] {
-      return rig.endedRuns(id).map(({ exitClass }) => exitClass);
-    }
-
     it('SYN black hole: is a timeout after ten seconds, and published once packets pass again', async () => {
       await network.setBlackHole(true);
       const startedMs = Date.now();
@@ -74,7 +70,7 @@ describe.skipIf(refusal !== undefined)(
       try {
         const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + START_MS);
         expect(atMs - startedMs).toBeGreaterThanOrEqual(CONNECT_TIMEOUT_MS);
-        expect(exitClasses(id)).toEqual(['dest_timeout']);
+        expect(rig.exitClasses(id)).toEqual(['dest_timeout']);
       } finally {
         await network.setBlackHole(false);
       }
@@ -94,7 +90,7 @@ describe.skipIf(refusal !== undefined)(
       }
       const backMs = Date.now();
       await rig.reached(id, 'ACTIVE', CONNECT_TIMEOUT_MS + FED_AGAIN_MS, backMs);
-      expect(exitClasses(id)[0]).toBe('stalled');
+      expect(rig.exitClasses(id)[0]).toBe('stalled');
     });
 
     it('frozen: leaves ACTIVE as stalled, and is published again when it thaws', async () => {
@@ -108,7 +104,7 @@ describe.skipIf(refusal !== undefined)(
         far.kill('SIGCONT');
       }
       await rig.reached(id, 'ACTIVE', CONNECT_TIMEOUT_MS + FED_AGAIN_MS, Date.now());
-      expect(exitClasses(id)[0]).toBe('stalled');
+      expect(rig.exitClasses(id)[0]).toBe('stalled');
     });
 
     it('half speed: is DEGRADED and loses pictures, but shows those of nearly now, with all of the sound', async () => {
@@ -154,7 +150,7 @@ describe.skipIf(refusal !== undefined)(
         () => 'a destination that has caught up',
       );
       expect(Math.max(...gapsMs)).toBeLessThanOrEqual(MAX_SOUND_GAP_MS);
-      expect(exitClasses(id)).toEqual([]);
+      expect(rig.exitClasses(id)).toEqual([]);
     });
   },
 );

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ExitClass, TransponderState } from '../../src/domain/transponder.ts';
+import { type ExitClass, TRANSPONDER_STATES } from '../../src/domain/transponder.ts';
 import {
   brokenInvariant,
   hasRun,
@@ -16,18 +16,6 @@ const off: RestartPolicy = { kind: 'wcs', attempts: 0, intervalMs: 5000 };
 const wcs: RestartPolicy = { kind: 'wcs', attempts: 3, intervalMs: 5000 };
 const persistent: RestartPolicy = PERSISTENT;
 const exitClasses = Object.keys(RETRY_OF_EXIT_CLASS) as ExitClass[];
-const states: TransponderState[] = [
-  'NEW',
-  'WAITING_SOURCE',
-  'STARTING',
-  'ACTIVE',
-  'DEGRADED',
-  'STOPPING',
-  'BACKOFF',
-  'SUSPENDED',
-  'FAILED',
-  'TERMINATED',
-];
 
 const ended = (exitClass: ExitClass): TransponderEvent => ({ type: 'runEnded', end: { exitClass, detail: '' } });
 
@@ -221,7 +209,7 @@ describe('the table', () => {
       { type: 'restored', as: 'waiting' },
       ended('crash'),
     ];
-    for (const state of states.filter(isFinal)) {
+    for (const state of TRANSPONDER_STATES.filter(isFinal)) {
       for (const event of events) {
         const before = transponder({ state });
         expect(transition(before, event, { nowMs: 0, random: 0 })).toEqual({ next: before, effects: [] });
@@ -230,7 +218,7 @@ describe('the table', () => {
   });
 
   it('does nothing on news of a run that is not there', () => {
-    for (const state of states.filter((name) => !hasRun(name))) {
+    for (const state of TRANSPONDER_STATES.filter((name) => !hasRun(name))) {
       const before = transponder({ state });
       for (const event of [ended('crash'), { type: 'active' }, { type: 'progressStalled' }] as TransponderEvent[]) {
         expect(transition(before, event, { nowMs: 0, random: 0 }).next).toBe(before);

@@ -48,6 +48,8 @@ export interface FaultRig {
   steps(id: string): readonly PushStep[];
   /** Its runs that have ended, oldest first. */
   endedRuns(id: string): readonly EndedRun[];
+  /** Why each of them ended, in the same order. */
+  exitClasses(id: string): readonly string[];
   state(id: string): { readonly state: string; readonly reason: string | null; readonly restarts: number };
   /** The first step into that state at or after `sinceMs` of the wall clock. */
   reached(id: string, state: string, timeoutMs: number, sinceMs?: number): Promise<PushStep>;
@@ -132,6 +134,7 @@ async function build(
     },
     steps: (id) => stepsOf.all(id),
     endedRuns: (id) => runsOf.all(id),
+    exitClasses: (id) => runsOf.all(id).map(({ exitClass }) => exitClass),
     state: (id) => rowOf.get(id)!,
     reached,
     async bystanders() {
