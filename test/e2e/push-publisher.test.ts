@@ -92,8 +92,8 @@ describe('a push and its publisher', () => {
     await rig.page.publish({ name: 'fragile', stripCodecs: H264_ONLY });
     const push = await rig.startup({ streamName: 'fragile', rtmpUrl: rig.nginx.url('live') });
     await rig.waitForState(push.mediaSessionId, 'ACTIVE');
-    const child = appChildren().find(({ kind }) => kind === 'rtmp-push')!;
-    process.kill(child.pid, 'SIGKILL');
+    const [run] = rig.rows('SELECT pid FROM run WHERE transponder_id = ? AND ended_at IS NULL', push.mediaSessionId);
+    process.kill(Number(run!['pid']), 'SIGKILL');
     await rig.waitForState(push.mediaSessionId, 'FAILED');
     expect(rig.row(push.mediaSessionId).reason).toBe('killed');
 

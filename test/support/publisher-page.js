@@ -43,10 +43,10 @@
     media.stream = new MediaStream([...canvas.captureStream(30).getTracks(), ...speaker.stream.getTracks()]);
   }
 
-  /** A held picture is a track that has never had a frame, because nobody asks its canvas for one. */
+  /** A held picture is a track that never had a frame: one of a canvas would have captured its first without being asked. */
   function customStream({ video = true, audio = true, isPictureHeld = false }) {
     const tracks = media.stream.getTracks().filter(({ kind }) => (kind === 'video' ? video && !isPictureHeld : audio));
-    const held = isPictureHeld ? media.canvas.captureStream(0).getTracks() : [];
+    const held = isPictureHeld ? [new MediaStreamTrackGenerator({ kind: 'video' })] : [];
     return new MediaStream([...tracks.map((track) => track.clone()), ...held]);
   }
 
@@ -102,7 +102,10 @@
     },
     showPicture(name) {
       const [track] = published.get(name).custom.getVideoTracks();
-      setInterval(() => track.requestFrame(), FRAME_PERIOD_MS);
+      const writer = track.writable.getWriter();
+      setInterval(() => {
+        void writer.write(new VideoFrame(media.canvas, { timestamp: performance.now() * 1000 }));
+      }, FRAME_PERIOD_MS);
     },
     /** What the SDK has told of the stream so far. */
     statuses: (name) => published.get(name).statuses,
