@@ -130,4 +130,6 @@ export const TROUBLES: Readonly<Record<string, Answer>> = {
     response.socket?.end();
   },
   'speaks no HTTP': (response) => response.socket?.end('220 mail.example ESMTP\r\n'),
+  'switches protocols': (response) =>
+    response.socket?.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'),
 };

@@ -104,6 +104,12 @@ export class HookClient {
       signal,
     });
     request.on('response', (response) => resolve(readAnswer(response)));
+    // Who did not ask for another protocol gets no answer with it: without a listener node says nothing but `close`.
+    request.on('upgrade', (response, socket) => {
+      socket.destroy();
+      resolve({ outcome: 'failed', httpStatus: response.statusCode });
+    });
+    request.on('close', () => reject(new Error('the request ended without an answer')));
     request.on('error', (error: NodeJS.ErrnoException) => {
       // The backend closed a kept connection just when it was used again, which says nothing about the request.
       const wasStale = request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
