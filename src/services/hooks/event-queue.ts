@@ -5,11 +5,17 @@ export interface QueuedEvent {
   drop(): void;
 }
 
+interface Waiting {
+  readonly event: QueuedEvent;
+  readonly done: () => void;
+}
+
 /** What one session has to tell its backend: one after the other, in order, and only so much. */
 export class EventQueue {
   readonly #maxWaiting: number;
-  readonly #waiting: QueuedEvent[] = [];
-  #draining: Promise<void> | undefined;
+  readonly #waiting: Waiting[] = [];
+  #isSending = false;
+  #newestDone: Promise<void> | undefined;
 
   constructor(maxWaiting: number) {
     this.#maxWaiting = maxWaiting;
@@ -17,18 +23,28 @@ export class EventQueue {
 
   /** The oldest that waits makes room. */
   push(event: QueuedEvent): void {
-    if (this.#waiting.length >= this.#maxWaiting) this.#waiting.shift()?.drop();
-    this.#waiting.push(event);
-    this.#draining ??= this.#drain();
+    if (this.#waiting.length >= this.#maxWaiting) {
+      const oldest = this.#waiting.shift();
+      oldest?.event.drop();
+      oldest?.done();
+    }
+    const { promise, resolve: done } = Promise.withResolvers<void>();
+    this.#newestDone = promise;
+    this.#waiting.push({ event, done });
+    if (!this.#isSending) void this.#send();
   }
 
-  /** Resolves when all has been told; undefined when there is nothing to tell. */
+  /** Resolves when what has been pushed until now is told; undefined when there is nothing to tell. */
   get drained(): Promise<void> | undefined {
-    return this.#draining;
+    return this.#isSending ? this.#newestDone : undefined;
   }
 
-  async #drain(): Promise<void> {
-    for (let event = this.#waiting.shift(); event; event = this.#waiting.shift()) await event.send();
-    this.#draining = undefined;
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+      await next.event.send();
+      next.done();
+    }
+    this.#isSending = false;
   }
 }

@@ -10,10 +10,10 @@ import { Slots } from './slots.ts';
 /**
  * What became of a request. `refused` is a status 4xx, `failed` any other that is not 2xx, `garbage` an answer that is neither
  * empty nor a JSON object of bearable size, `overloaded` one request too many to even wait, in
- * all or of one client.
+ * all or of one client, `gone` what nobody asks any more.
  */
 export type HookOutcome =
-  'ok' | 'refused' | 'failed' | 'garbage' | 'timeout' | 'unreachable' | 'overloaded' | 'shutdown';
+  'ok' | 'refused' | 'failed' | 'garbage' | 'timeout' | 'unreachable' | 'overloaded' | 'gone' | 'shutdown';
 
 export interface HookResult {
   readonly outcome: HookOutcome;

@@ -37,6 +37,8 @@ interface SessionState {
   readonly events: EventQueue;
   /** Questions that are not answered yet. */
   asking: number;
+  /** Its client is gone: that was the last thing its backend hears of it. */
+  isGone: boolean;
 }
 
 const MAX_WAITING_EVENTS = 100;
@@ -84,11 +86,12 @@ export class RestHooks implements Backend {
       return { allowed: false };
     }
     const state = this.#stateOf(session);
+    if (state.isGone) return { allowed: false };
     const policy = policyOf(state, operation);
     if (!isCalled(served, operation, policy)) return { allowed: true };
     const result = await this.#question(served, session, state, operation, policy, body);
     if (operation === 'connect') return this.#connected(session, state, result);
-    if (result.outcome !== 'ok') return { allowed: policy.restOnError === 'LOG' };
+    if (result.outcome !== 'ok') return { allowed: policy.restOnError === 'LOG' && result.outcome !== 'gone' };
     if (policy.restPolicy !== 'OVERWRITE') return { allowed: true };
     return { allowed: true, overwrite: only(result.answer ?? {}, policy.restOverwrite) };
   }
@@ -97,7 +100,7 @@ export class RestHooks implements Backend {
     const served = this.#served.get(session.appKey);
     const state = this.#stateOf(session);
     const policy = policyOf(state, event);
-    if (!served || !isCalled(served, event, policy)) return Promise.resolve('ok');
+    if (!served || state.isGone || !isCalled(served, event, policy)) return Promise.resolve('ok');
     const { promise, resolve } = Promise.withResolvers<'ok' | 'denied'>();
     const failed = policy.restOnError === 'FAIL' ? 'denied' : 'ok';
     this.#untold.add(promise);
@@ -125,7 +128,7 @@ export class RestHooks implements Backend {
 
   /** What was told before still goes out. */
   sessionGone(session: BackendSession): void {
-    this.#sessions.delete(session);
+    this.#stateOf(session).isGone = true;
   }
 
   /** Gives what is still to be told a little time. Resolves when no request is on its way. */
@@ -143,7 +146,12 @@ export class RestHooks implements Backend {
   #stateOf(session: BackendSession): SessionState {
     const known = this.#sessions.get(session);
     if (known) return known;
-    const state = { policies: new Map<string, HookPolicy>(), events: new EventQueue(MAX_WAITING_EVENTS), asking: 0 };
+    const state: SessionState = {
+      policies: new Map(),
+      events: new EventQueue(MAX_WAITING_EVENTS),
+      asking: 0,
+      isGone: false,
+    };
     this.#sessions.set(session, state);
     return state;
   }
@@ -178,6 +186,7 @@ export class RestHooks implements Backend {
     state.asking += 1;
     try {
       await this.#toldBefore(state);
+      if (state.isGone) return { outcome: 'gone' };
       return await this.#post(served, session, operation, policy, body);
     } finally {
       state.asking -= 1;

@@ -225,8 +225,6 @@ describe('restClientConfig', () => {
     f.backend.answer = TROUBLES['refuses with 403']!;
     expect(await f.hooks.ask(f.session(), 'publishStream', {})).toEqual({ allowed: true });
     expect(await f.hooks.ask(session, 'publishStream', {})).toEqual({ allowed: false });
-    f.hooks.sessionGone(session);
-    expect(await f.hooks.ask(session, 'publishStream', {})).toEqual({ allowed: true });
   });
 });
 
@@ -255,6 +253,49 @@ describe('the order', () => {
     f.clock.advance(1000);
     expect(await asked).toEqual({ allowed: true });
     expect(f.backend.story.at(-1)).toBe('playStream');
+  });
+
+  it('is not lost by events that come up while a question waits for those before it', async () => {
+    await using f = await hooksFixture();
+    const session = await connected(f.hooks, f.session());
+    const waiting: (() => void)[] = [];
+    f.backend.answer = (response, request) => void waiting.push(() => mirror(response, request));
+    void status(f.hooks, session, 'before');
+    const asked = f.hooks.ask(session, 'playStream', {});
+    void status(f.hooks, session, 'after');
+    for (const count of [1, 2, 3]) {
+      await expect.poll(() => waiting.length, WAIT).toBeGreaterThanOrEqual(count);
+      waiting[count - 1]!();
+    }
+    expect(await asked).toEqual({ allowed: true });
+    const [, ...rest] = f.backend.story;
+    expect(rest[0]).toBe('StreamStatusEvent before');
+    expect(rest.slice(1).toSorted()).toEqual(['StreamStatusEvent after', 'playStream']);
+  });
+
+  it('ends with the session: what it had told goes out by its rules, and nothing is asked or told any more', async () => {
+    await using f = await hooksFixture();
+    f.backend.answer = withConfig({ StreamStatusEvent: FAIL, DataStatusEvent: { restPolicy: 'DISABLE' } });
+    const session = await connected(f.hooks, f.session());
+    const waiting: (() => void)[] = [];
+    f.backend.answer = (response, request) => void waiting.push(() => mirror(response, request));
+    const established = status(f.hooks, session, 'ESTABLISHED', 'ConnectionStatusEvent');
+    const asked = f.hooks.ask(session, 'publishStream', {});
+    void status(f.hooks, session, 'DISCONNECTED', 'ConnectionStatusEvent');
+    f.hooks.sessionGone(session);
+    await expect.poll(() => waiting.length, WAIT).toBe(1);
+    waiting[0]!();
+    expect(await established).toBe('ok');
+    expect(await asked).toEqual({ allowed: false });
+    expect(await f.hooks.ask(session, 'unPublishStream', {})).toEqual({ allowed: false });
+    expect(await status(f.hooks, session, 'x', 'DataStatusEvent')).toBe('ok');
+    await expect.poll(() => waiting.length, WAIT).toBe(2);
+    waiting[1]!();
+    await f.hooks.close();
+    expect(f.backend.story.slice(1)).toEqual([
+      'ConnectionStatusEvent ESTABLISHED',
+      'ConnectionStatusEvent DISCONNECTED',
+    ]);
   });
 
   it('goes on after an event that failed', async () => {
