@@ -1,6 +1,6 @@
 import type { ConnectionRequest } from '../protocol/wcs/client-messages.ts';
 
-/** What a client wants to do, named as the hook that decides about it (reference/wcs-protocol.md §4). */
+/** What a client wants to do, or somebody with a client (`OnDataEvent`), named as the hook that decides about it (reference/wcs-protocol.md §4). */
 export type AccessOperation =
   | 'connect'
   | 'publishStream'
@@ -10,13 +10,13 @@ export type AccessOperation =
   | 'snapshot'
   | 'availableStream'
   | 'sendData'
+  | 'OnDataEvent'
   | 'sessionDebug'
   | 'submitBugReport'
   | 'pushLogs';
 
 /** What happened to a client, named as the hook that is told. */
-export type BackendEvent =
-  'ConnectionStatusEvent' | 'StreamStatusEvent' | 'StreamKeepAliveEvent' | 'DataStatusEvent' | 'OnDataEvent';
+export type BackendEvent = 'ConnectionStatusEvent' | 'StreamStatusEvent' | 'StreamKeepAliveEvent' | 'DataStatusEvent';
 
 /** A client as its backend knows it. One object for its whole life: a backend may keep what belongs to it under the object. */
 export interface BackendSession {
@@ -33,6 +33,8 @@ export type SessionKind = 'websocket' | 'rtmp' | 'http';
 
 export interface BackendAnswer {
   readonly allowed: boolean;
+  /** Refused because the backend could not be asked, not by its word. */
+  readonly isOutage?: boolean | undefined;
   /** Fields that the backend replaces; nobody has checked them. */
   readonly overwrite?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -47,7 +49,7 @@ export interface Backend {
   /** `denied` only where the backend refused, or failed, and this client's failures count. Never rejects. */
   tell(session: BackendSession, event: BackendEvent, body: object): Promise<'ok' | 'denied'>;
   /** What the client may see of an event: fields may be missing from the result. */
-  forClient<Body extends object>(session: BackendSession, event: BackendEvent, body: Body): Body;
+  forClient<Body extends object>(session: BackendSession, event: BackendEvent | 'OnDataEvent', body: Body): Body;
   /** Nothing more is asked or told about this session. Also for one that was refused. */
   sessionGone(session: BackendSession): void;
 }

@@ -29,7 +29,7 @@ export interface ClientSession extends BackendSession {
   /** Tells the backend; never rejects. `denied`: what has happened is to be undone. */
   tell(event: BackendEvent, body: object): Promise<'ok' | 'denied'>;
   /** What the client may see of an event. */
-  forClient<Body extends object>(event: BackendEvent, body: Body): Body;
+  forClient<Body extends object>(event: BackendEvent | 'OnDataEvent', body: Body): Body;
 }
 
 /** The connection under a session. The edge that makes it closes the session when it ends. */
@@ -74,6 +74,9 @@ export interface SessionFilter {
   readonly clientVersion?: string | undefined;
 }
 
+/** `refused` by the backend's word; with an `outage` it could not be asked. */
+export type SessionRefusal = 'refused' | 'outage';
+
 const DEFAULT_APP_KEY = 'defaultApp';
 
 interface Entry {
@@ -92,14 +95,14 @@ export class Sessions {
     this.#backend = options.backend ?? allowEverything;
   }
 
-  /** Lets a client in, or `undefined` when the backend refuses, or the session exists already. */
-  async open(channel: SessionChannel, connection: ConnectionRequest): Promise<ClientSession | undefined> {
+  /** Lets a client in, or says why not: a session that exists already is refused as well. */
+  async open(channel: SessionChannel, connection: ConnectionRequest): Promise<ClientSession | SessionRefusal> {
     const session = this.#newSession(channel, connection);
     const { sessionId } = session;
-    const { allowed } = await session.ask('connect', connectBodyOf(session));
+    const { allowed, isOutage } = await session.ask('connect', connectBodyOf(session));
     if (!allowed || this.#entries.has(sessionId)) {
       this.#backend.sessionGone(session);
-      return undefined;
+      return isOutage ? 'outage' : 'refused';
     }
     this.#entries.set(sessionId, { session, channel });
     this.#options.logger.info({ sessionId, from: 'PENDING', to: 'ESTABLISHED' }, 'a session moved');
@@ -141,12 +144,17 @@ export class Sessions {
     this.#entryOf(sessionId).channel.close('terminated');
   }
 
-  /** Gives the client an `OnDataEvent`. Throws AppError SESSION_NOT_FOUND. */
-  sendData(sessionId: string, operationId: string, payload: unknown): void {
+  /**
+   * Gives a page an `OnDataEvent`, if its backend agrees. Rejects with AppError SESSION_NOT_FOUND, also where the client has no ear for
+   * data, or RESTRICTED_ACCESS.
+   */
+  async sendData(sessionId: string, operationId: string, payload: unknown): Promise<void> {
     const { session } = this.#entryOf(sessionId);
+    if (session.kind !== 'websocket') throw new AppError('SESSION_NOT_FOUND', `session ${sessionId} takes no data`);
     const data = { operationId, payload };
+    const { allowed } = await session.ask('OnDataEvent', data);
+    if (!allowed) throw new AppError('RESTRICTED_ACCESS', `the backend allows no data for session ${sessionId}`);
     session.send({ name: 'OnDataEvent', ...session.forClient('OnDataEvent', data) });
-    void session.tell('OnDataEvent', data);
   }
 
   #entryOf(sessionId: string): Entry {
@@ -174,7 +182,7 @@ export class Sessions {
             { error, sessionId: session.sessionId, operation },
             'the backend failed; the operation is refused',
           );
-          return { allowed: false };
+          return { allowed: false, isOutage: true };
         }
       },
       tell: (event, body) => backend.tell(session, event, body),

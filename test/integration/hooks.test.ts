@@ -348,6 +348,19 @@ it('data that an operator sends reaches the page and its backend', async () => {
   await expect.poll(() => rig.backend.bodies('OnDataEvent'), WAIT).toMatchObject([{ sessionId, ...data }]);
 });
 
+it('data that the backend of a page forbids is 403 for who sends it, with FAIL', async () => {
+  await using rig = await startHookRig();
+  rig.backend.answer = withConfig({ OnDataEvent: { restOnError: 'FAIL' } });
+  const page = await establishedPage(rig);
+  const [{ sessionId } = {}] = rig.backend.bodies('connect');
+  rig.backend.answer = (response, request) => json(response, {}, request.body['operationId'] === 'bad' ? 403 : 200);
+  const send = (operationId: string) => rig.app.rest('/rest-api/data/send', { sessionId, operationId, payload: 1 });
+  expect((await send('bad')).status).toBe(403);
+  expect((await send('good')).status).toBe(200);
+  expect((await page.next('OnDataEvent')).data).toEqual([{ operationId: 'good', payload: 1 }]);
+  page.socket.terminate();
+});
+
 it('requests are signed with rest_hook_secret_key, which is in no log', async () => {
   const secret = 'canary-hook-secret';
   await using rig = await startHookRig({ rest_hook_send_hash: 'true', rest_hook_secret_key: secret });

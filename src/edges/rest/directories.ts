@@ -29,8 +29,8 @@ export interface SessionDirectory {
   find(filter: SessionFilter): object[];
   /** Closes the WebSocket. Throws AppError SESSION_NOT_FOUND. */
   terminate(sessionId: string): void;
-  /** Gives it to the client as `OnDataEvent`. Throws AppError SESSION_NOT_FOUND. */
-  sendData(sessionId: string, operationId: string, payload: unknown): void;
+  /** Gives it to the client as `OnDataEvent`. Rejects with AppError SESSION_NOT_FOUND or RESTRICTED_ACCESS. */
+  sendData(sessionId: string, operationId: string, payload: unknown): Promise<void>;
 }
 
 export interface SnapshotSource {

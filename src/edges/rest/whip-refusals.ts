@@ -25,6 +25,13 @@ export const OVERLOADED: WhipRefusal = {
   retryAfterS: RETRY_AFTER_S,
 };
 
+/** The client may be welcome; whoever could say so is not there. */
+export const OUTAGE: WhipRefusal = {
+  status: 503,
+  message: 'the backend does not answer',
+  retryAfterS: RETRY_AFTER_S,
+};
+
 export const FAILED: WhipRefusal = { status: 500, message: 'the stream could not be started' };
 
 /** By the `info` of a terminal status. 409 for a player is WHEP's word (draft-ietf-wish-whep, "Session Management"). */

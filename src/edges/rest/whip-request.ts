@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AppError } from '../../domain/errors.ts';
+import { AppError, ProtocolError } from '../../domain/errors.ts';
+import type { OfferSection } from '../../protocol/sdp/offer.ts';
+import { parseOffer } from '../../protocol/sdp/parse-offer.ts';
 
 const MAX_NAME_CHARS = 256;
 const MAX_PARAMS = 64;
@@ -18,6 +20,34 @@ export function checkedName(name: string): string {
     throw new AppError('BAD_REQUEST', `the name of a stream has 1 to ${MAX_NAME_CHARS} printable characters`);
   }
   return name;
+}
+
+/** What a client offers to send or wants to get. */
+export interface OfferedTracks {
+  readonly hasVideo: boolean;
+  readonly hasAudio: boolean;
+}
+
+/** @throws {AppError} BAD_SDP */
+export function offeredTracks(sdp: string): OfferedTracks {
+  const kinds = new Set(
+    sectionsOf(sdp)
+      // Port 0 is a section that is not meant (RFC 3264 §5.1), but for one that is only sent in a bundle (RFC 9143 §6).
+      .filter(({ port, bundleOnly }) => port !== 0 || bundleOnly)
+      .map(({ kind }) => kind),
+  );
+  const tracks = { hasVideo: kinds.has('video'), hasAudio: kinds.has('audio') };
+  if (!tracks.hasVideo && !tracks.hasAudio) throw new AppError('BAD_SDP', 'the offer has no audio and no video');
+  return tracks;
+}
+
+function sectionsOf(sdp: string): readonly OfferSection[] {
+  try {
+    return parseOffer(sdp).sections;
+  } catch (error) {
+    if (error instanceof ProtocolError) throw new AppError('BAD_SDP', `the body is no SDP offer: ${error.message}`);
+    throw error;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { errorCodes, type FastifyReply, type FastifyRequest } from 'fastify';
 import { plainAddress } from '../../domain/client-address.ts';
 import type { Clock } from '../../domain/clock.ts';
 import { AppError } from '../../domain/errors.ts';
@@ -10,7 +10,7 @@ import { sendError } from './error-answer.ts';
 import { iceServerLink } from './ice-server-link.ts';
 import { placeOf } from '../../services/place-of.ts';
 import { refusalFor, type WhipRefusal } from './whip-refusals.ts';
-import { acceptsSdp, bearerTokenOf, checkedName, readParams, userAgentOf } from './whip-request.ts';
+import { acceptsSdp, bearerTokenOf, checkedName, offeredTracks, readParams, userAgentOf } from './whip-request.ts';
 import type { WhipSession } from './whip-session.ts';
 import type { WhipSessions } from './whip-sessions.ts';
 
@@ -57,6 +57,11 @@ export const whipRoutes: FastifyPluginCallbackTypebox<WhipRoutesOptions> = (app,
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(SDP, { parseAs: 'string' }, (_request, body, parsed) => parsed(null, body));
+  // Programs that send JSON elsewhere say so with DELETE too, whose body means nothing (RFC 9110 §9.3.5).
+  app.addContentTypeParser('*', ({ method, headers }, _body, parsed) => {
+    if (method === 'DELETE') parsed(null);
+    else parsed(new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(headers['content-type']));
+  });
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({
       'access-control-allow-origin': allowOrigin,
@@ -95,6 +100,7 @@ export const whipRoutes: FastifyPluginCallbackTypebox<WhipRoutesOptions> = (app,
       published,
       name,
       sdp,
+      tracks: offeredTracks(sdp),
       ends: {
         client: { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 },
         server: { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 },

@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../domain/logger.ts';
-import { STREAM_INFO } from '../../domain/stream-status.ts';
+import { isTerminal, STREAM_INFO } from '../../domain/stream-status.ts';
 import type { ServerMessage } from '../../protocol/wcs/server-messages.ts';
 import type { ClientSession, SessionChannel, Sessions } from '../../services/sessions.ts';
 import type { Streams } from '../../services/streams.ts';
 import type { WebrtcStreams } from '../../services/webrtc-streams.ts';
-import { CLOSED, FAILED, PARTLY_TAKEN, refusalOf, type WhipRefusal } from './whip-refusals.ts';
+import { CLOSED, FAILED, OUTAGE, PARTLY_TAKEN, refusalOf, type WhipRefusal } from './whip-refusals.ts';
+import type { OfferedTracks } from './whip-request.ts';
 
 /** A client's request to publish or to play. */
 export interface WhipOffer {
   readonly published: boolean;
   readonly name: string;
   readonly sdp: string;
+  readonly tracks: OfferedTracks;
   readonly ends: Pick<SessionChannel, 'client' | 'server' | 'origin'>;
   readonly userAgent: string;
   /** Empty for the default application. */
@@ -63,9 +65,9 @@ export class WhipSession {
   async open(): Promise<WhipOutcome> {
     const { sessions, logger } = this.#services;
     const session = await sessions.open(this.#channel(), this.#connection());
-    if (!session) {
+    if (typeof session === 'string') {
       this.close('refused');
-      return { refusal: refusalOf(STREAM_INFO.restrictedAccess) };
+      return { refusal: session === 'outage' ? OUTAGE : refusalOf(STREAM_INFO.restrictedAccess) };
     }
     if (this.#closeReason !== undefined) {
       sessions.close(session, this.#closeReason);
@@ -106,14 +108,12 @@ export class WhipSession {
 
   #start(session: ClientSession): Promise<void> {
     const { webrtcStreams } = this.#services;
-    const { published, name, sdp, params, token } = this.offer;
+    const { published, name, sdp, tracks, params, token } = this.offer;
     const request = {
       mediaSessionId: this.#mediaSessionId,
       name,
       sdp,
-      // The offer decides.
-      hasVideo: true,
-      hasAudio: true,
+      ...tracks,
       mediaProvider: MEDIA_PROVIDER,
       transport: 'UDP' as const,
       bitrate: 0,
@@ -132,8 +132,7 @@ export class WhipSession {
       if (this.offer.published && refusesSection(message.sdp)) this.#refuse(PARTLY_TAKEN);
       else this.#outcome.resolve({ answerSdp: message.sdp });
     }
-    // The status itself may be kept from clients.
-    if (message.name === 'notifyStreamStatusEvent' && !this.#services.streams.get(this.#mediaSessionId)) {
+    if (message.name === 'notifyStreamStatusEvent' && isTerminal(message.stream.status)) {
       this.#refuse(refusalOf(message.stream.info));
     }
   }

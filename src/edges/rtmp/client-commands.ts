@@ -206,8 +206,9 @@ export class ClientCommands {
         ...(this.#params.size > 0 && { custom: Object.fromEntries(this.#params) }),
       },
     );
-    if (session && this.#isOver) sessions.close(session, 'closed while it was established');
-    if (!this.#isOver) this.#session = session;
+    if (typeof session === 'string') return undefined;
+    if (this.#isOver) sessions.close(session, 'closed while it was established');
+    else this.#session = session;
     return this.#session;
   }
 

@@ -149,10 +149,10 @@ export class Connection {
     const { sessions, version } = this.#options;
     const session = await sessions.open(channel, connection);
     if (this.#socket.readyState !== WebSocket.OPEN) {
-      if (session) sessions.close(session, 'closed while it was established');
+      if (typeof session === 'object') sessions.close(session, 'closed while it was established');
       return;
     }
-    if (!session) {
+    if (typeof session === 'string') {
       this.#send({ name: 'fail', apiMethod: 'connect', info: STREAM_INFO.restrictedAccess });
       return this.close(NORMAL, 'refused');
     }
@@ -174,6 +174,8 @@ export class Connection {
   }
 
   #probe(): void {
+    // While its backend thinks, a client waits, and is not spoken to; how long that takes has a limit of its own.
+    if (this.#state.phase === 'opening') return;
     const { algorithm, probes } = this.#options.keepAlive;
     if (this.#misses >= probes) {
       this.#logger.info({ misses: this.#misses }, 'a client is silent; its connection is cut off');

@@ -119,7 +119,7 @@ export class RestHooks implements Backend {
   }
 
   /** Only pages see events as they are; others are told in the words of their protocols. */
-  forClient<Body extends object>(session: BackendSession, event: BackendEvent, body: Body): Body {
+  forClient<Body extends object>(session: BackendSession, event: BackendEvent | 'OnDataEvent', body: Body): Body {
     const { clientExclude } = policyOf(this.#sessions.get(session), event);
     if (clientExclude.size === 0 || session.kind !== 'websocket') return body;
     // Fields that may be missing are the seam's contract.
@@ -158,7 +158,8 @@ export class RestHooks implements Backend {
 
   /** `connect` is refused whatever the backend's trouble is: nobody is let in by mistake. */
   #connected(session: BackendSession, state: SessionState, { outcome, answer }: HookResult): BackendAnswer {
-    if (outcome !== 'ok') return { allowed: false };
+    if (outcome === 'refused') return { allowed: false };
+    if (outcome !== 'ok') return { allowed: false, isOutage: true };
     const { policies, ignored } = parseRestClientConfig(answer?.['restClientConfig']);
     state.policies = policies;
     if (ignored.length > 0 && this.#served.get(session.appKey)?.failureLog.take()) {

@@ -7,6 +7,9 @@ import { restFixture, type RestFixture } from './rest-fixture.ts';
 
 const SDP = { 'content-type': 'application/sdp' };
 const ID = '[0-9a-f-]{36}';
+const AUDIO = 'm=audio 9 UDP/TLS/RTP/SAVPF 111';
+const VIDEO = 'm=video 9 UDP/TLS/RTP/SAVPF 96';
+const OFFER = ['v=0', AUDIO, VIDEO, ''].join('\r\n');
 
 let services: StreamFixture;
 let whip: WhipSessions;
@@ -39,7 +42,7 @@ async function reuse(...options: Parameters<typeof use>): Promise<void> {
   use(...options);
 }
 
-function post(url: string, headers: Record<string, string> = {}, payload: string | undefined = 'v=0') {
+function post(url: string, headers: Record<string, string> = {}, payload: string | undefined = OFFER) {
   return rest.app.inject({ method: 'POST', url, headers: { ...SDP, ...headers }, payload });
 }
 
@@ -62,7 +65,7 @@ describe('an offer', () => {
     expect(answer.headers).toMatchObject({ 'content-type': 'application/sdp', 'cache-control': 'no-store' });
     expect(answer.headers.location).toMatch(new RegExp(`^/whip/cam/${ID}$`));
     expect(answer.headers).not.toHaveProperty('link');
-    expect(services.worker.published).toMatchObject([{ offerSdp: 'v=0', transport: 'UDP', maxBitrateKbps: 0 }]);
+    expect(services.worker.published).toMatchObject([{ offerSdp: OFFER, transport: 'UDP', maxBitrateKbps: 0 }]);
   });
 
   it('to play a live stream is answered the same', async () => {
@@ -224,12 +227,35 @@ describe('the backend', () => {
     },
   );
 
-  it('that hides statuses from clients hides no end from the server', async () => {
-    services.backend.hidden = ['status', 'info', 'mediaSessionId'];
-    services.worker.refusal = new AppError('NO_COMMON_CODECS', 'nothing');
-    expect((await post('/whip/cam')).statusCode).toBe(500);
+  it('that cannot be asked makes it 503 for now, whatever token the client has', async () => {
+    services.backend.answer = () => ({ allowed: false, isOutage: true });
+    for (const authorization of ['', 'bearer good']) {
+      const { statusCode, headers } = await post('/whip/cam', { authorization });
+      expect([statusCode, headers['retry-after'], headers['www-authenticate']]).toEqual([503, '5', undefined]);
+    }
     expect(services.sessions.count).toBe(0);
   });
+
+  it.each([
+    [[AUDIO], { hasVideo: false, hasAudio: true }],
+    [[VIDEO], { hasVideo: true, hasAudio: false }],
+    [[AUDIO, VIDEO.replace(' 9 ', ' 0 ')], { hasVideo: false, hasAudio: true }],
+    [[AUDIO, VIDEO.replace(' 9 ', ' 0 '), 'a=bundle-only'], { hasVideo: true, hasAudio: true }],
+  ])('is told what is in the offer: %j', async (sections, tracks) => {
+    await post('/whip/cam', {}, ['v=0', ...sections, ''].join('\r\n'));
+    expect(services.backend.asked).toMatchObject([
+      { operation: 'connect' },
+      { operation: 'publishStream', body: tracks },
+    ]);
+  });
+
+  it.each(['v=0', 'hello', 'v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel', 'v=0\r\nm=audio x'])(
+    'is not asked about %j, which is 400',
+    async (sdp) => {
+      expect((await post('/whip/cam', {}, sdp)).statusCode).toBe(400);
+      expect(services.backend.asked).toEqual([]);
+    },
+  );
 
   it('that forbids the end of a stream makes DELETE 403, and may change its mind', async () => {
     const session = await publish('cam');
@@ -260,6 +286,17 @@ describe('a session', () => {
     expect(services.backend.story.at(-2)).toBe('StreamStatusEvent UNPUBLISHED: Stopped by publisher stop');
     expect((await request('DELETE', session)).statusCode).toBe(404);
   });
+
+  it.each(['application/json', 'text/plain; charset=utf-8', 'application/sdp'])(
+    'ends with DELETE whatever content that says it has: %s',
+    async (type) => {
+      for (const payload of ['', '{}']) {
+        const url = await publish('cam');
+        const answer = await rest.app.inject({ method: 'DELETE', url, headers: { 'content-type': type }, payload });
+        expect([answer.statusCode, services.sessions.count]).toEqual([200, 0]);
+      }
+    },
+  );
 
   it('is not found under another name, as a player, or without its id', async () => {
     const session = await publish('cam');

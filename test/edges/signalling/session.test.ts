@@ -229,6 +229,20 @@ describe('a signalling session', () => {
     expect(await client.closed).toBe(1006);
   });
 
+  it('does not hold it against a client that its backend takes its time', async () => {
+    const { promise, resolve } = Promise.withResolvers<BackendAnswer>();
+    const ask = vi.fn<Backend['ask']>(() => promise);
+    harness = await startHarness({ backend: { ask } });
+    const client = await harness.open();
+    client.send('connection', {});
+    await vi.waitFor(() => expect(ask).toHaveBeenCalledOnce());
+    harness.clock.advance(600_000);
+    resolve({ allowed: true });
+    expect(await client.any()).toMatchObject({ message: 'getUserData' });
+    harness.clock.advance(5000);
+    expect(await client.any()).toMatchObject({ message: 'getVersion' });
+  });
+
   it('uses WebSocket pings instead where configured', async () => {
     harness = await startHarness({ keepAlive: { algorithm: 'INTERNAL', intervalMs: 1000, probes: 2 } });
     const client = await harness.connect();

@@ -7,6 +7,8 @@ import { hooksFixture } from './hooks-fixture.ts';
 
 const FAIL = { restOnError: 'FAIL' };
 const WAIT = { timeout: 15_000 };
+/** It could not be asked; one that was, and said no, has not that. */
+const OUTAGE = { allowed: false, isOutage: true };
 
 async function connected(hooks: RestHooks, session: BackendSession): Promise<BackendSession> {
   expect(await hooks.ask(session, 'connect', {})).toEqual({ allowed: true });
@@ -86,10 +88,11 @@ describe('a hook', () => {
 });
 
 describe('connect', () => {
-  it.each(Object.entries(TROUBLES))('is refused when the backend %s', async (_what, answer) => {
+  it.each(Object.entries(TROUBLES))('is refused when the backend %s', async (what, answer) => {
     await using f = await hooksFixture();
     f.backend.answer = answer;
-    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: false });
+    const verdict = what === 'refuses with 403' ? { allowed: false } : OUTAGE;
+    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual(verdict);
     expect(f.backend.requests.map(({ path }) => path)).toEqual(['/my-app/connect']);
     expect(f.done).toMatchObject([{ method: 'connect', outcome: expect.not.stringMatching('ok') }]);
   });
@@ -108,14 +111,14 @@ describe('connect', () => {
     f.clock.advance(14_999);
     expect(f.done).toEqual([]);
     f.clock.advance(1);
-    expect(await asked).toEqual({ allowed: false });
+    expect(await asked).toEqual(OUTAGE);
     expect(f.done).toMatchObject([{ outcome: 'timeout', seconds: 15 }]);
     await expect.poll(() => f.backend.openConnections, WAIT).toBe(0);
   });
 
   it('is refused when nobody listens', async () => {
     await using f = await hooksFixture({ backend: { url: 'http://127.0.0.1:9/x' } });
-    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: false });
+    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual(OUTAGE);
     expect(f.logged.join()).toContain('ECONNREFUSED');
   });
 
@@ -333,7 +336,7 @@ describe('a backend that hangs', () => {
     await expect.poll(() => f.backend.requests.length, WAIT).toBe(3);
     expect(await f.hooks.ask(f.session('other'), 'connect', {})).toEqual({ allowed: true });
     f.clock.advance(15_000);
-    expect(await Promise.all(asked)).toEqual(asked.map(() => ({ allowed: false })));
+    expect(await Promise.all(asked)).toEqual(asked.map(() => OUTAGE));
     expect(f.backend.requests).toHaveLength(3);
     f.backend.answer = mirror;
     expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: true });
@@ -363,7 +366,7 @@ describe('a backend that hangs', () => {
     f.backend.answer = () => {};
     const custom = 'x'.repeat(4 * 1024 * 1024);
     const asked = Array.from({ length: 15 }, () => f.hooks.ask(f.session(), 'connect', { custom }));
-    expect(await f.hooks.ask(f.session(), 'connect', { custom })).toEqual({ allowed: false });
+    expect(await f.hooks.ask(f.session(), 'connect', { custom })).toEqual(OUTAGE);
     expect(f.done.map(({ outcome }) => outcome)).toEqual(['overloaded']);
     f.clock.advance(15_000);
     await Promise.all(asked);
@@ -402,9 +405,9 @@ describe('the end of the server', () => {
     const closed = f.hooks.close();
     f.clock.advance(2000);
     await closed;
-    expect(await Promise.all([...verdicts, asked])).toEqual(['ok', 'ok', { allowed: false }]);
+    expect(await Promise.all([...verdicts, asked])).toEqual(['ok', 'ok', OUTAGE]);
     await expect.poll(() => f.backend.openConnections, WAIT).toBe(0);
-    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: false });
+    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual(OUTAGE);
     expect(f.clock.pendingTimers).toBe(0);
   });
 });
