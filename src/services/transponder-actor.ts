@@ -8,7 +8,7 @@ import type { Store } from '../store/open-store.ts';
 import type { RunIntent, RunProgress } from '../store/runs.ts';
 import type { TransponderRow } from '../store/transponders.ts';
 import type { ProcessUsage } from '../supervisor/process-usage.ts';
-import { brokenInvariant, exitClassOf, isFinal, transition } from '../supervisor/transponder-machine.ts';
+import { brokenInvariant, exitClassOf, isEnding, isFinal, transition } from '../supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
 import type { PushStatus, PushView, TransponderNotice, TransponderTotals } from './transponder-request.ts';
@@ -130,7 +130,12 @@ export class TransponderActor {
 
   /** Wanted and not over: what `find` shows and what a second startup collides with. */
   get isLive(): boolean {
-    return this.#machine.desired === 'run' && !isFinal(this.#machine.state);
+    return !isFinal(this.#machine.state) && !this.isEnding;
+  }
+
+  /** On its way to the end, which nothing can avert; its connection may still be there. */
+  get isEnding(): boolean {
+    return isEnding(this.#machine);
   }
 
   get status(): PushStatus {

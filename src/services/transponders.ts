@@ -176,7 +176,8 @@ export class TransponderService {
   }
 
   /**
-   * Creates a push and answers before it is connected, as WCS does; `sessionId` is the publisher's. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
+   * Creates a push and answers before it is connected, as WCS does, but after one to the same destination that is just ending is
+   * gone; `sessionId` is the publisher's. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
    * BAD_REQUEST, SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, FORBIDDEN_ADDRESS, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
    */
   async startup(request: StartupRequest, caller: TransponderCaller, sessionId?: string): Promise<PushView> {
@@ -188,6 +189,7 @@ export class TransponderService {
     const { resolveHost: resolve, allowAddress, clock } = this.#options;
     const refusalOf = (address: string) => allowAddress(address, destinationCallerOf(caller));
     await requireUsableHost(target.host, { resolve, refusalOf, clock });
+    await this.#untilFree(target);
     // Time has passed: what was true may not be any more.
     this.#requireReady();
     this.#requireSource(request, caller);
@@ -324,6 +326,19 @@ export class TransponderService {
     this.#flushProgress();
   }
 
+  /**
+   * There are never two connections to one key: a push that is ending has its own until it is gone. That is also how a page that
+   * publishes again at once gets its push again.
+   */
+  async #untilFree({ canonical }: RtmpTarget): Promise<void> {
+    const destHash = this.#options.store.secrets.hash(canonical);
+    for (let last = this.#endingAt(destHash); last; last = this.#endingAt(destHash)) await last.finished;
+  }
+
+  #endingAt(destHash: string): TransponderActor | undefined {
+    return [...this.#actors.values()].find(({ isEnding, row }) => isEnding && row.destHash === destHash);
+  }
+
   #destinationOf(request: StartupRequest): { target: RtmpTarget; remoteName: string } {
     const { streamNamePrefix, fullUrl } = this.#options.config;
     const isFullUrl = fullUrl || request.rtmpTransponderFullUrl === true;
@@ -411,6 +426,9 @@ export class TransponderService {
     const row: TransponderRow = { ...this.#requireRow(id), ...fresh };
     if (!this.#isSameDestination(row)) {
       throw new AppError('TRANSPONDER_STATE', 'by the present configuration the transponder would go elsewhere');
+    }
+    if (this.#endingAt(row.destHash)) {
+      throw new AppError('TRANSPONDER_EXISTS', 'another transponder to the same destination is still ending');
     }
     store.transponders.update(row);
     this.#adopt(row).dispatch({ type: 'resumeRequested' });

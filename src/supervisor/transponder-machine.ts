@@ -124,6 +124,12 @@ export function isFinal(state: TransponderState): boolean {
   return state === 'FAILED' || state === 'TERMINATED';
 }
 
+/** Whatever comes, it will be over as soon as its run has ended: somebody wants it to, or its source is gone with which it ends. */
+export function isEnding({ state, desired, reason, outlivesSource }: Transponder): boolean {
+  if (isFinal(state)) return false;
+  return desired === 'stop' || (state === 'STOPPING' && reason === 'source_gone' && !outlivesSource);
+}
+
 /** Exactly in these states a run exists. */
 export function hasRun(state: TransponderState): boolean {
   return state === 'STARTING' || state === 'ACTIVE' || state === 'DEGRADED' || state === 'STOPPING';

@@ -106,6 +106,61 @@ describe('startup', () => {
     expect(f.runs.started).toHaveLength(1);
   });
 
+  describe('where a push to the same place is still ending', () => {
+    const started = (before: number) => expect.poll(() => f.runs.started.length).toBe(before + 1);
+
+    it.each(['rest', 'publisher', 'auto_start'] as const)(
+      'by %s: waits for its end when its stream has come back',
+      async (caller) => {
+        const isAutomatic = caller === 'auto_start';
+        await begin(isAutomatic ? { config: { autoStartUrl: request.rtmpUrl } } : {});
+        f.runs.diesWhenAsked = false;
+        if (!isAutomatic) await f.service.startup(request, caller);
+        await started(0);
+        f.runs.last.becomeActive();
+        f.service.sourceDown('cam');
+        expect(f.service.find({})).toEqual([]);
+        f.service.sourceUp('cam');
+        const again = isAutomatic ? undefined : f.service.startup(request, caller);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect([f.runs.started.length, f.service.find({}).length]).toEqual([1, 0]);
+        f.runs.last.end('asked_stop');
+        await again;
+        await started(1);
+        expect([f.runs.alive.length, f.service.find({}).length]).toEqual([1, 1]);
+      },
+    );
+
+    it('waits for its end when it was terminated, whichever stream is to go there', async () => {
+      f.runs.diesWhenAsked = false;
+      f.service.sourceUp('other');
+      const url = { rtmpUrl: 'rtmp://dest.example/live/key', rtmpTransponderFullUrl: true };
+      let { mediaSessionId } = await f.service.startup({ streamName: 'cam', ...url }, 'rest');
+      for (const streamName of ['cam', 'other']) {
+        const over = f.service.terminate(mediaSessionId);
+        const next = f.service.startup({ streamName, ...url }, 'rest');
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(f.runs.alive).toHaveLength(1);
+        f.runs.last.end('asked_stop');
+        await over;
+        ({ mediaSessionId } = await next);
+        expect(f.runs.alive).toHaveLength(1);
+      }
+    });
+
+    it('resumes no other one', async () => {
+      const failed = await f.service.startup(request, 'rest');
+      f.runs.last.end('dest_refused');
+      f.runs.diesWhenAsked = false;
+      const { mediaSessionId } = await f.service.startup(request, 'rest');
+      const over = f.service.terminate(mediaSessionId);
+      expect(() => f.service.resume(failed.mediaSessionId)).toThrow(failsWith('TRANSPONDER_EXISTS'));
+      f.runs.last.end('asked_stop');
+      await over;
+      expect(f.service.resume(failed.mediaSessionId).state).toBe('STARTING');
+    });
+  });
+
   it('waits three seconds for the resolver and no longer', async () => {
     await begin({ resolveHost: () => new Promise(() => {}) });
     const answer = f.service.startup(request, 'rest').catch((error: unknown) => error);
