@@ -38,7 +38,10 @@ export type ExitClass =
   | 'dest_reset'
   | 'dest_busy'
   | 'dest_auth'
+  /** It refused the application or the name, in words. */
   | 'dest_rejected'
+  /** It closed before it accepted the stream, without a word: that is how many refuse, and what one that has trouble looks like. */
+  | 'dest_closed'
   | 'dest_forbidden_address'
   | 'tls_error'
   | 'media_unsupported'

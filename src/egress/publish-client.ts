@@ -153,9 +153,9 @@ export class PublishClient {
 
   #status(status: DestinationStatus): void {
     if (status.code === 'NetStream.Publish.Start') return this.#started();
+    if (FINISHED_CODES.has(status.code)) return this.#handlers.finished(status.code);
     if (status.level === 'error')
       return this.#handlers.refused(this.#streamId === undefined ? 'connect' : 'publish', status);
-    if (FINISHED_CODES.has(status.code)) return this.#handlers.finished(status.code);
     this.#handlers.status(status);
   }
 

@@ -50,9 +50,9 @@ export function endOfError(error: unknown, stage: DestinationStage): RunEnd {
   return endOfClose(stage, code);
 }
 
-/** The destination closed (`how` is FIN or an error code). Once it talks RTMP but before it lets us publish, that is its no. */
+/** The destination closed (`how` is FIN or an error code). Once it talks RTMP but before it lets us publish, that may be its no. */
 export function endOfClose(stage: DestinationStage, how: string): RunEnd {
-  const exitClass = stage === 'commands' ? 'dest_rejected' : 'dest_reset';
+  const exitClass = stage === 'commands' ? 'dest_closed' : 'dest_reset';
   return { exitClass, detail: `the destination closed the connection ${STAGE_WORDS[stage]}: ${how}` };
 }
 

@@ -372,10 +372,11 @@ export class TransponderService {
     const request = JSON.parse(row.requestJson) as StoredRequest;
     const policy = policyOfRow(row.policyJson);
     const outlivesSource = caller === 'rest' && (request.waitForStream === true || policy.kind === 'persistent');
-    const hasStarted = row.lastActiveAtMs !== null || row.restartsTotal > 0;
+    const wasAccepted = row.lastActiveAtMs !== null;
+    const hasStarted = wasAccepted || row.restartsTotal > 0;
     const actor = new TransponderActor(this.#context, {
       row,
-      machine: newTransponder({ policy, outlivesSource, sourceWaitMs, desired: row.desired, hasStarted }),
+      machine: newTransponder({ policy, outlivesSource, sourceWaitMs, desired: row.desired, hasStarted, wasAccepted }),
       params: JSON.parse(row.paramsJson) as PushParams,
       destinationCaller: destinationCallerOf(caller),
       openTarget: () => this.#openTarget(row, request),

@@ -28,6 +28,8 @@ export interface Transponder {
   readonly authRejections: number;
   /** The destination has accepted the present run, or the last one where there is none. */
   readonly hasPublished: boolean;
+  /** The destination has accepted it at some time: application, name and password are right, or were. */
+  readonly wasAccepted: boolean;
   /** Runs that the destination accepted and that ended before the budget was full again. */
   readonly briefPublications: number;
   /** Monotonic times of the last crashes. */
@@ -98,13 +100,15 @@ export interface NewTransponder {
   /** `run` but for a row that was stopping when the supervisor went away. */
   readonly desired?: Desired;
   readonly hasStarted?: boolean;
+  readonly wasAccepted?: boolean;
 }
 
-export function newTransponder({ desired = 'run', hasStarted = false, ...given }: NewTransponder): Transponder {
+export function newTransponder(given: NewTransponder): Transponder {
   return {
+    desired: 'run',
+    hasStarted: false,
+    wasAccepted: false,
     ...given,
-    desired,
-    hasStarted,
     state: 'NEW',
     reason: undefined,
     sourceIsUp: false,
@@ -155,7 +159,7 @@ export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEn
  * | NEW, WAITING_SOURCE        | sourceUp          | STARTING, or BACKOFF where the intensity guard holds it     | disarm, startRun or armRetry |
  * | NEW                        | sourceDown        | WAITING_SOURCE                                             | armSourceWait unless it outlives its source, waitForSource |
  * | WAITING_SOURCE             | sourceWaitOver    | TERMINATED(source_gone)                                    | finish                |
- * | STARTING                   | publishing        | STARTING, `hasPublished`                                   |                       |
+ * | STARTING                   | publishing        | STARTING, `hasPublished`, `wasAccepted`                    |                       |
  * | STARTING                   | active            | ACTIVE                                                     |                       |
  * | ACTIVE                     | degraded          | DEGRADED                                                   |                       |
  * | DEGRADED                   | recovered         | ACTIVE                                                     |                       |
@@ -186,7 +190,9 @@ export function transition(current: Transponder, event: TransponderEvent, contex
     case 'sourceDown':
       return sourceDown(current, context);
     case 'publishing':
-      return current.state === 'STARTING' ? unchanged({ ...current, hasPublished: true }) : unchanged(current);
+      return current.state === 'STARTING'
+        ? unchanged({ ...current, hasPublished: true, wasAccepted: true })
+        : unchanged(current);
     case 'active':
       return current.state === 'STARTING' ? becomeActive(current, context) : unchanged(current);
     case 'degraded':

@@ -39,8 +39,8 @@ const QUICK_LEAST_PART = 0.3;
 const QUICK_SPREAD_PART = 0.9;
 /** Beyond this the cap is reached whatever the base is; keeps the power finite. */
 const MAX_EXPONENT = 30;
-/** A destination that still holds the old session needs time to lose it. */
-const BUSY_MIN_DELAY_MS = 5000;
+/** A destination that still holds the old session needs time to lose it, and one that has trouble needs some to get over it. */
+const LEAST_DELAY_MS: { readonly [Class in ExitClass]?: number } = { dest_busy: 5000, dest_closed: 5000 };
 /** The pause before a run that is not counted as a try, where the source is said to be still there. */
 const UNCOUNTED_DELAY_MS = 1000;
 /** A key may take a moment to be known everywhere; twice in a row is an answer. */
@@ -67,6 +67,7 @@ type Retry = 'retryable' | 'permanent' | 'not_counted';
  * | stalled                                                             | the same, persistent without a pause at first     |
  * | any of them, when the destination had accepted the run              | persistent waits 4 s the second time, then twice that |
  * | dest_busy                                                           | a try, persistent waits at least 5 s              |
+ * | dest_closed                                                         | the same if it was accepted before, else FAILED   |
  * | dest_auth                                                           | a try; persistent gives up after two in a row     |
  * | crash                                                               | a try; persistent gives up after 3 in 10 minutes  |
  * | start_timeout, spawn_error                                          | a try                                             |
@@ -87,6 +88,7 @@ export const RETRY_OF_EXIT_CLASS: Readonly<Record<ExitClass, Retry>> = {
   dest_busy: 'retryable',
   dest_auth: 'retryable',
   dest_rejected: 'permanent',
+  dest_closed: 'retryable',
   dest_forbidden_address: 'permanent',
   tls_error: 'permanent',
   media_unsupported: 'permanent',
@@ -128,6 +130,8 @@ export interface RetryHistory {
   readonly outageSinceMs: number;
   /** Whether the destination had accepted the run that ended. */
   readonly hasPublished: boolean;
+  /** Whether it had ever accepted one. */
+  readonly wasAccepted: boolean;
   /** Accepted runs that did not last, since the budget was last full; this one included. */
   readonly briefPublications: number;
   /** Consecutive runs that ended with `dest_auth`, this one included. */
@@ -157,7 +161,8 @@ export function decideRetry(
   random: number,
 ): RetryDecision {
   const kind = RETRY_OF_EXIT_CLASS[exitClass];
-  if (kind === 'permanent') return { retry: false, reason: exitClass };
+  const isRefusal = exitClass === 'dest_closed' && !history.wasAccepted;
+  if (kind === 'permanent' || isRefusal) return { retry: false, reason: exitClass };
   const guardMs = guardDelayMs(history.startsMs, nowMs);
   if (kind === 'not_counted') {
     const pauseMs = exitClass === 'replan' || exitClass === 'restart_requested' ? 0 : UNCOUNTED_DELAY_MS;
@@ -173,8 +178,7 @@ export function decideRetry(
   if (exitClass === 'crash' && crashes.length >= MAX_CRASHES) return { retry: false, reason: `repeated: ${exitClass}` };
   const quick = QUICK_CLASSES.has(exitClass) && nowMs - history.outageSinceMs < QUICK_PHASE_MS;
   const pauseMs = backOffMs(policy, exitClass, history, quick, random);
-  const busyMs = exitClass === 'dest_busy' ? BUSY_MIN_DELAY_MS : 0;
-  const leastMs = Math.max(busyMs, briefPublicationPauseMs(history), quick ? 0 : guardMs);
+  const leastMs = Math.max(LEAST_DELAY_MS[exitClass] ?? 0, briefPublicationPauseMs(history), quick ? 0 : guardMs);
   return { retry: true, counted: true, quick, delayMs: Math.round(Math.max(pauseMs, leastMs)) };
 }
 

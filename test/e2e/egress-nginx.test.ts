@@ -185,10 +185,10 @@ describe('the push gate between ffmpeg and nginx-rtmp', () => {
     expect(second.events.some(({ type }) => type === 'publishing')).toBe(false);
   });
 
-  it('says rejected when on_publish answers 403 and when the application is unknown', async () => {
+  it('says closed when on_publish answers 403 and when the application is unknown, of which nginx says no word', async () => {
     const server = await nginx({ onPublish: () => 403 });
-    expect(await (await push(server.url('live'), BOTH)).ended()).toMatchObject({ exitClass: 'dest_rejected' });
-    expect(await (await push(server.url('nowhere'), BOTH)).ended()).toMatchObject({ exitClass: 'dest_rejected' });
+    expect(await (await push(server.url('live'), BOTH)).ended()).toMatchObject({ exitClass: 'dest_closed' });
+    expect(await (await push(server.url('nowhere'), BOTH)).ended()).toMatchObject({ exitClass: 'dest_closed' });
   });
 
   it('says reset when the server dies while publishing', async () => {

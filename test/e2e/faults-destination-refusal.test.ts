@@ -115,7 +115,7 @@ describe('a destination that does not take a push, while nine others go on', () 
   it('wrong application: an application that nginx does not know is final, also under persistent', async () => {
     const { id } = await startPush(rig.nginx.url('nowhere'));
     await rig.reached(id, 'FAILED', VERDICT_MS);
-    expect(rig.exitClasses(id)).toEqual(['dest_rejected']);
+    expect(rig.exitClasses(id)).toEqual(['dest_closed']);
   });
 
   it('wrong application: a 403 of on_publish is final, also under persistent', async () => {
@@ -123,8 +123,25 @@ describe('a destination that does not take a push, while nine others go on', () 
     onTestFinished(() => nginx.stop());
     const { id } = await startPush(nginx.url('live'));
     await rig.reached(id, 'FAILED', VERDICT_MS);
-    expect(rig.exitClasses(id)).toEqual(['dest_rejected']);
+    expect(rig.exitClasses(id)).toEqual(['dest_closed']);
     expect(nginx.calls.filter(({ call }) => call === 'publish')).toHaveLength(1);
+  });
+
+  it('a 403 of on_publish for a push that was accepted before is trouble that passes, and the push comes back', async () => {
+    let status = 200;
+    const nginx = await startNginxRtmp({ onPublish: () => status });
+    onTestFinished(() => nginx.stop());
+    const relay = await startTcpRelay({ destinationPort: nginx.rtmpPort });
+    onTestFinished(() => relay.close());
+    const { id } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
+    await rig.reached(id, 'ACTIVE', VERDICT_MS);
+    status = 403;
+    const cutMs = Date.now();
+    relay.reset();
+    await vi.waitFor(() => expect(rig.exitClasses(id)).toEqual(['dest_reset', 'dest_closed']), { timeout: VERDICT_MS });
+    status = 200;
+    const { atMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + VERDICT_MS, cutMs);
+    expect(atMs - cutMs).toBeGreaterThanOrEqual(BUSY_FLOOR_MS);
   });
 
   it('name taken: waits for five seconds between its tries and publishes once the name is free', async () => {

@@ -295,11 +295,11 @@ describe('the push gate', () => {
   });
 
   const duringPublish: [string, OnCommand, RunEnd['exitClass']][] = [
-    ['closes before accepting', (command, { socket }) => command.name === 'publish' && !!socket.end(), 'dest_rejected'],
+    ['closes before accepting', (command, { socket }) => command.name === 'publish' && !!socket.end(), 'dest_closed'],
     [
       'resets before accepting',
       (command, { socket }) => command.name === 'publish' && !!socket.resetAndDestroy(),
-      'dest_rejected',
+      'dest_closed',
     ],
   ];
   for (const [what, onCommand, exitClass] of duringPublish) {
@@ -309,7 +309,7 @@ describe('the push gate', () => {
   }
 
   it('says reset when the destination closes, resets, unpublishes or breaks the protocol while publishing', async () => {
-    for (const act of ['close', 'reset', 'unpublish', 'garbage', 'kick'] as const) {
+    for (const act of ['close', 'reset', 'unpublish', 'shutdown', 'garbage', 'kick'] as const) {
       const server = await destination();
       const push = await start(server.url);
       await push.childPublishing();
@@ -317,12 +317,14 @@ describe('the push gate', () => {
       if (act === 'close') peer.socket.end();
       if (act === 'reset') peer.socket.resetAndDestroy();
       if (act === 'unpublish') peer.status('status', 'NetStream.Unpublish.Success');
+      if (act === 'shutdown') peer.status('error', 'NetConnection.Connect.AppShutdown');
       if (act === 'garbage') peer.socket.write(Buffer.alloc(100, 0xff));
       if (act === 'kick') peer.send({ kind: 'command', name: 'close', transactionId: 0, args: [null], streamId: 0 });
       const end = await push.ended();
       expect([act, end.exitClass]).toEqual([act, 'dest_reset']);
       const words = {
         unpublish: 'NetStream.Unpublish.Success',
+        shutdown: 'NetConnection.Connect.AppShutdown',
         kick: 'close',
         garbage: 'RTMP_',
         close: 'end of stream',

@@ -234,7 +234,7 @@ describe('policy wcs', () => {
 
   const usual = exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'retryable' && triesSpentBy(name) === 1);
   it.each(usual)('on: %s is tried exactly three times, each after exactly the interval', (name) => {
-    let current = transponder({ state: 'STARTING', policy: wcs });
+    let current = transponder({ state: 'STARTING', policy: wcs, wasAccepted: true });
     for (let attempt = 1; attempt <= 3; attempt++) {
       expect(step(current, ended(name))).toBe(`BACKOFF(${name}) armRetry:5000`);
       current = transition(current, ended(name), { nowMs: 0, random: 0 }).next;
@@ -265,6 +265,13 @@ describe('both policies', () => {
     '%s does not try again after %s',
     (_, name, policy) => {
       expect(step(transponder({ state: 'ACTIVE', policy }), ended(name))).toBe(`FAILED(${name}) finish`);
+    },
+  );
+
+  it.each([off, wcs, persistent])(
+    'take it for a refusal when a push that was never accepted is closed: %j',
+    (policy) => {
+      expect(step(transponder({ state: 'STARTING', policy }), ended('dest_closed'))).toBe('FAILED(dest_closed) finish');
     },
   );
 
@@ -393,6 +400,16 @@ describe('policy persistent', () => {
     expect(step(transponder({ state: 'ACTIVE', policy: persistent }), ended('dest_busy'), 0, 0)).toBe(
       'BACKOFF(dest_busy) armRetry:5000',
     );
+  });
+
+  it('leaves one that accepted it before and now closes without a word the same time, and goes on after that', () => {
+    let current = transponder({ state: 'STARTING', policy: persistent });
+    current = transition(current, { type: 'publishing' }, { nowMs: 0, random: 0 }).next;
+    for (let n = 0; n < 10; n++) {
+      const { next, effects } = transition(current, ended('dest_closed'), { nowMs: n * 60_000, random: 0 });
+      expect([next.state, effects.map(written)[0]]).toEqual(['BACKOFF', 'armRetry:5000']);
+      current = transition(next, { type: 'retryDue' }, { nowMs: n * 60_000 + 5000, random: 0 }).next;
+    }
   });
 
   it('gives up after two refused keys in a row, not after two with something between', () => {
