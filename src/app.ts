@@ -1,5 +1,4 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
@@ -17,6 +16,7 @@ import { createRtmpServer } from './edges/rtmp/server.ts';
 import { createSignallingServer } from './edges/signalling/server.ts';
 import { readCertificate, selfSignedCertificate } from './edges/tls/certificate.ts';
 import { createAddressPolicy } from './egress/address-policy.ts';
+import { createNameResolver } from './egress/name-resolver.ts';
 import { createRtmpPushGate } from './egress/rtmp-push-gate.ts';
 import { trustedAuthorities } from './egress/trusted-authorities.ts';
 import { Hub } from './hub/hub.ts';
@@ -148,10 +148,12 @@ async function build(
   const renditions = new Renditions({ factory: transcoders, clock, logger });
   const soundFiles = createSoundFileEncoder({ host, mediaDirectory, bitrateBps: SOUND_BITRATE_BPS });
   built.push(() => soundFiles.close('shutdown'));
+  const resolveHost = createNameResolver();
   const gate = await createRtmpPushGate({
     logger,
     clock,
     allowAddress: addressPolicy,
+    resolve: resolveHost,
     tlsOptions: config.rtmps_ca_file === '' ? {} : { ca: await trustedAuthorities(config.rtmps_ca_file) },
   });
   built.push(() => gate.close());
@@ -196,7 +198,7 @@ async function build(
       clock,
       logger,
     }),
-    resolveHost: (name) => lookup(name, { all: true }),
+    resolveHost,
     allowAddress: addressPolicy,
     admission,
     hasSoundFile: (name) =>

@@ -1,5 +1,4 @@
 import { randomBytes as cryptoRandomBytes } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -12,6 +11,7 @@ import type { Connect, Resolve } from './dial.ts';
 import type { GateOptions, GateSession, RtmpPushGate } from './gate.ts';
 import { PushSession } from './push-session.ts';
 import type { PushSessionContext } from './push-session.ts';
+import { createNameResolver } from './name-resolver.ts';
 import { SendQueues } from './send-queues.ts';
 import type { ReadTcpTables } from './send-queues.ts';
 
@@ -53,7 +53,7 @@ class LoopbackGate implements RtmpPushGate {
       logger: options.logger,
       clock: options.clock,
       allowAddress: options.allowAddress,
-      resolve: options.resolve ?? ((host) => lookup(host, { all: true })),
+      resolve: options.resolve ?? createNameResolver(),
       connect: options.connect ?? connectTcp,
       tlsOptions: options.tlsOptions ?? {},
       randomBytes: options.randomBytes ?? cryptoRandomBytes,
