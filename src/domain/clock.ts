@@ -12,11 +12,19 @@ export interface Clock {
 
 export type CancelTimer = () => void;
 
+/** `setTimeout` fires at once for more. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicUs: () => Math.round(performance.now() * 1000),
   after(delayMs, fire) {
-    const timer = setTimeout(fire, delayMs);
+    let timer: NodeJS.Timeout;
+    const wait = (leftMs: number): void => {
+      const isLong = leftMs > MAX_TIMEOUT_MS;
+      timer = isLong ? setTimeout(() => wait(leftMs - MAX_TIMEOUT_MS), MAX_TIMEOUT_MS) : setTimeout(fire, leftMs);
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
   every(periodMs, fire) {

@@ -30,6 +30,8 @@ export interface PushRunOptions {
 }
 
 export interface PushRun {
+  /** The last lines that its process has said so far; empty where there is none. */
+  readonly lastWords: string;
   /** Takes effect without a restart and without a gap. */
   setAudio(mode: AudioMode): void;
   /** Memoised; resolves when the child and its sockets are gone. `ended` is told (class `asked_stop` if it ended by this). */

@@ -7,7 +7,7 @@ import type { RtmpTarget } from '../egress/gate.ts';
 import type { Store } from '../store/open-store.ts';
 import type { RunIntent, RunProgress } from '../store/runs.ts';
 import type { TransponderRow } from '../store/transponders.ts';
-import type { ProcessUsage } from '../supervisor/process-usage.ts';
+import type { CurrentUsage } from '../supervisor/process-usage.ts';
 import { brokenInvariant, exitClassOf, isEnding, isFinal, transition } from '../supervisor/transponder-machine.ts';
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
@@ -34,7 +34,7 @@ export interface ActorContext {
   readonly random: () => number;
   readonly newNonce: () => string;
   readonly isSourceUp: (streamName: string) => boolean;
-  readonly processUsage: (pid: number) => ProcessUsage | undefined;
+  readonly processUsage: (pid: number) => CurrentUsage | undefined;
   /** Told of every transition. Must not throw. */
   readonly onNotice: (notice: TransponderNotice) => void;
   /** Of all actors together. */
@@ -61,7 +61,7 @@ interface CurrentRun {
   progress: RunProgress | undefined;
   figures: RunFigures | undefined;
   pid: number | undefined;
-  usage: ProcessUsage | undefined;
+  usage: CurrentUsage | undefined;
   usageDueUs: number;
   /** Monotonic; the destination took media. */
   activeSinceUs: number | undefined;
@@ -156,9 +156,15 @@ export class TransponderActor {
       droppedUnits: figures?.droppedUnits,
       uptimeMs: activeSinceUs === undefined ? undefined : Math.round((nowUs - activeSinceUs) / 1000),
       cpuMs: usage?.cpuMs,
+      rssBytes: usage?.rssBytes,
       maxRssBytes: usage?.maxRssBytes,
       restartsTotal,
     };
+  }
+
+  /** The last lines of the present run's process; undefined without a run. */
+  get lastWords(): string | undefined {
+    return this.#current?.run.lastWords;
   }
 
   /** Takes an event of the hub, of the caller or of a timer. */
@@ -412,7 +418,8 @@ export class TransponderActor {
       case 'progress': {
         const { bitrateBps, fps, bytesOut, bytesAcknowledged = 0, framesOut = 0, backlogBytes, droppedUnits } = event;
         this.#observeUsage(current);
-        current.progress = { nonce, bytesOut, framesOut, bytesAcknowledged, ...current.usage };
+        const { cpuMs, maxRssBytes } = current.usage ?? {};
+        current.progress = { nonce, bytesOut, framesOut, bytesAcknowledged, cpuMs, maxRssBytes };
         this.#context.totals.bytesOut += Math.max(0, bytesOut - (current.figures?.bytesOut ?? 0));
         const { bufferedMs, bufferings } = event;
         const waiting = { backlogBytes, bufferedMs, bufferings, droppedUnits };
@@ -440,8 +447,7 @@ export class TransponderActor {
     const nowUs = clock.monotonicUs();
     if (current.pid === undefined || nowUs < current.usageDueUs) return;
     current.usageDueUs = nowUs + USAGE_PERIOD_US;
-    const usage = processUsage(current.pid);
-    if (usage) current.usage = { cpuMs: usage.cpuMs, maxRssBytes: usage.maxRssBytes };
+    current.usage = processUsage(current.pid) ?? current.usage;
   }
 
   #endRun(nonce: string, end: RunEnd, stderrHead: string, stderrTail: string): void {

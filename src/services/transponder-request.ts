@@ -72,6 +72,7 @@ export interface PushStatus {
   readonly uptimeMs: number | undefined;
   /** Of the present run's process. */
   readonly cpuMs: number | undefined;
+  readonly rssBytes: number | undefined;
   readonly maxRssBytes: number | undefined;
   /** Waits for the destination, or for its ffmpeg. */
   readonly backlogBytes: number | undefined;

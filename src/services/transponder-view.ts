@@ -14,6 +14,8 @@ import { policyOfRow } from './restart-policy.ts';
 import type { PushStatus } from './transponder-request.ts';
 import { soundOf } from './transponder-row.ts';
 
+const STDERR_LINES_SHOWN = 20;
+
 /** A transponder for operators, live or ended, without its URL. Times are milliseconds since 1970. */
 export interface TransponderView {
   readonly id: string;
@@ -52,6 +54,7 @@ export interface LiveFigures {
   readonly bytesAcknowledged?: number | undefined;
   readonly uptimeMs?: number | undefined;
   readonly cpuMs?: number | undefined;
+  readonly rssBytes?: number | undefined;
   readonly maxRssBytes?: number | undefined;
   readonly droppedVideoUnits?: number | undefined;
   readonly droppedAudioUnits?: number | undefined;
@@ -73,6 +76,7 @@ export interface RunView {
   readonly framesOut: number;
   readonly cpuMs: number | null;
   readonly maxRssBytes: number | null;
+  /** The last lines, of a run that goes on as of one that has ended. */
   readonly stderrTail: string | null;
 }
 
@@ -111,7 +115,7 @@ export function transponderView(row: TransponderRow, status: PushStatus | undefi
 
 function liveFigures(status: PushStatus): LiveFigures {
   const { bitrateBps, fps, backlogBytes, bufferedMs, bufferings, bytesOut, bytesAcknowledged } = status;
-  const { uptimeMs, cpuMs, maxRssBytes, droppedUnits } = status;
+  const { uptimeMs, cpuMs, rssBytes, maxRssBytes, droppedUnits } = status;
   return {
     bitrateBps,
     fps,
@@ -122,14 +126,15 @@ function liveFigures(status: PushStatus): LiveFigures {
     bytesAcknowledged,
     uptimeMs,
     cpuMs,
+    rssBytes,
     maxRssBytes,
     droppedVideoUnits: droppedUnits?.video,
     droppedAudioUnits: droppedUnits?.audio,
   };
 }
 
-/** Without what is of use to the sweep of orphans only, nonce first of all. */
-export function runView(run: RunRow): RunView {
+/** Without what is of use to the sweep of orphans only, nonce first of all. `lastWords` are those of a run that goes on. */
+export function runView(run: RunRow, lastWords: string | undefined): RunView {
   return {
     attempt: run.attempt,
     pid: run.pid,
@@ -145,6 +150,13 @@ export function runView(run: RunRow): RunView {
     framesOut: run.framesOut,
     cpuMs: run.cpuMs,
     maxRssBytes: run.maxRssBytes,
-    stderrTail: run.stderrTail,
+    stderrTail: run.endedAtMs === null ? (lastWords ?? null) : lastLinesOf(run),
   };
+}
+
+/** The row keeps the first lines apart, which are all there are of most runs. */
+function lastLinesOf({ stderrHead, stderrTail }: RunRow): string | null {
+  if (stderrHead === null || stderrTail === null) return null;
+  const lines = [stderrHead, stderrTail].filter((part) => part !== '').join('\n');
+  return lines.split('\n').slice(-STDERR_LINES_SHOWN).join('\n');
 }

@@ -10,7 +10,7 @@ import { forgetOldHistory } from '../store/retention.ts';
 import type { StoredEvent } from '../store/events.ts';
 import type { RowFilter, TransponderRow } from '../store/transponders.ts';
 import type { Admission } from '../supervisor/admission.ts';
-import type { ProcessUsage } from '../supervisor/process-usage.ts';
+import type { CurrentUsage } from '../supervisor/process-usage.ts';
 import { isFinal, newTransponder } from '../supervisor/transponder-machine.ts';
 import { MEDIA_SESSION_ID_BYTES, mediaSessionIdFrom } from './media-session-id.ts';
 import type { PushParams, PushRunFactory } from '../outputs/push-run.ts';
@@ -40,6 +40,8 @@ import { TransponderWriter } from './transponder-writer.ts';
 const PROGRESS_PERIOD_MS = 5000;
 const CHECK_PERIOD_MS = 1000;
 const RETENTION_PERIOD_MS = 3_600_000;
+/** Between two of several passes that are due. */
+const RETENTION_PAUSE_MS = 1000;
 const NONCE_BYTES = 16;
 const EVENTS_SHOWN = 100;
 /** Of one page with `rtmpUrl`, each with a process: far more than a page has cameras. */
@@ -81,7 +83,7 @@ export interface TransponderServiceOptions {
   /** Names this start of the process in the runs. */
   readonly bootId: string;
   /** Of a child of ours; undefined when it is gone. */
-  readonly processUsage: (pid: number) => ProcessUsage | undefined;
+  readonly processUsage: (pid: number) => CurrentUsage | undefined;
   /** In [0, 1); for back-off. */
   readonly random: () => number;
   /** For ids and nonces; must be cryptographic. */
@@ -110,6 +112,7 @@ export class TransponderService {
   readonly #noticeListeners = new Set<(notice: TransponderNotice) => void>();
   readonly #totals = { bytesOut: 0, invariantViolations: 0 };
   readonly #cancelTimers: (() => void)[];
+  #cancelForgetting: () => void = () => {};
   /** Monotonic. */
   #checkedUs: number;
   #closing: Promise<void> | undefined;
@@ -138,7 +141,6 @@ export class TransponderService {
     this.#cancelTimers = [
       clock.every(CHECK_PERIOD_MS, () => this.#check()),
       clock.every(PROGRESS_PERIOD_MS, () => this.#flushProgress()),
-      clock.every(RETENTION_PERIOD_MS, () => this.#forget()),
     ];
   }
 
@@ -230,7 +232,8 @@ export class TransponderService {
   detail(id: string): TransponderDetail {
     const { store } = this.#options;
     const view = this.#viewOf(this.#requireRow(id));
-    const runs = store.runs.ofTransponder(id).map(runView);
+    const lastWords = this.#actors.get(id)?.lastWords;
+    const runs = store.runs.ofTransponder(id).map((run) => runView(run, lastWords));
     return { ...view, runs, events: store.events.ofTransponder(id, EVENTS_SHOWN) };
   }
 
@@ -319,6 +322,7 @@ export class TransponderService {
 
   async #close(): Promise<void> {
     for (const cancel of this.#cancelTimers) cancel();
+    this.#cancelForgetting();
     const ends = await Promise.allSettled([...this.#actors.values()].map((actor) => actor.close()));
     for (const end of ends) {
       if (end.status === 'rejected') this.#options.logger.error({ err: end.reason }, 'a run did not stop as it should');
@@ -528,11 +532,15 @@ export class TransponderService {
   }
 
   #forget(): void {
+    const { clock, logger, store } = this.#options;
+    let hasMore = false;
     try {
-      forgetOldHistory(this.#options.store, this.#options.clock.nowMs());
+      hasMore = forgetOldHistory(store, clock.nowMs());
     } catch (error) {
-      this.#options.logger.error({ err: error }, 'old history could not be forgotten');
+      logger.error({ err: error }, 'old history could not be forgotten');
     }
+    const pauseMs = hasMore ? RETENTION_PAUSE_MS : RETENTION_PERIOD_MS;
+    this.#cancelForgetting = clock.after(pauseMs, () => this.#forget());
   }
 
   /** Closes the runs of an earlier supervisor and takes over what it left. Nothing starts yet: there is no source so far. */

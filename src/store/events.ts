@@ -19,6 +19,7 @@ export interface StoredEvent extends EventRow {
 }
 
 export interface EventRepository {
+  /** Forgets all but the newest thousand of its transponder: one that fails for days would fill the disk. */
   append(event: EventRow): void;
   /** Newest first. */
   ofTransponder(transponderId: string, limit: number): StoredEvent[];
@@ -30,6 +31,10 @@ export interface EventRepository {
   deleteOlder(beforeMs: number, limit: number): number;
 }
 
+const KEPT_OF_EACH = 1000;
+/** More than one is found only in files of earlier versions, which kept all. */
+const MAX_FORGOTTEN_AT_ONCE = 100;
+
 const COLUMNS = `seq, at AS atMs, transponder_id AS transponderId, type, from_state AS fromState, to_state AS toState,
   detail, exit_class AS exitClass`;
 
@@ -38,6 +43,8 @@ export function createEventRepository(database: Database): EventRepository {
     [EventRow]
   >(`INSERT INTO event (at, transponder_id, type, from_state, to_state, detail, exit_class)
     VALUES (@atMs, @transponderId, @type, @fromState, @toState, @detail, @exitClass)`);
+  const forget = database.prepare<[string, number, number]>(`DELETE FROM event WHERE seq IN
+    (SELECT seq FROM event WHERE transponder_id = ? ORDER BY seq DESC LIMIT ? OFFSET ?)`);
   const ofTransponder = database.prepare<[string, number], StoredEvent>(
     `SELECT ${COLUMNS} FROM event WHERE transponder_id = ? ORDER BY seq DESC LIMIT ?`,
   );
@@ -49,7 +56,10 @@ export function createEventRepository(database: Database): EventRepository {
     'DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE at < ? LIMIT ?)',
   );
   return {
-    append: (event) => void append.run(event),
+    append(event) {
+      append.run(event);
+      forget.run(event.transponderId, MAX_FORGOTTEN_AT_ONCE, KEPT_OF_EACH);
+    },
     ofTransponder: (transponderId, limit) => ofTransponder.all(transponderId, limit),
     after: (seq, limit) => after.all(seq, limit),
     lastSeq: () => lastSeq.get() ?? 0,

@@ -1,14 +1,19 @@
 import type { Store } from './open-store.ts';
 
 const KEEP_MS = 30 * 24 * 3_600_000;
-/** So that one pass never holds up the process; the next one goes on. */
-const MAX_ROWS_PER_PASS = 1000;
+/** So that one pass never holds up the process. A transponder goes with up to a thousand events of its own. */
+const MAX_EVENTS_PER_PASS = 1000;
+const MAX_TRANSPONDERS_PER_PASS = 10;
 
-/** Forgets events older than 30 days and transponders that ended as long ago. Runs are bounded where they end. */
-export function forgetOldHistory(store: Store, nowMs: number): void {
+/**
+ * Forgets events older than 30 days and transponders that ended as long ago, some of them at a time; true when there are more. Runs
+ * and the number of events of each transponder are bounded where they are written.
+ */
+export function forgetOldHistory(store: Store, nowMs: number): boolean {
   const beforeMs = nowMs - KEEP_MS;
-  store.transaction(() => {
-    store.events.deleteOlder(beforeMs, MAX_ROWS_PER_PASS);
-    store.transponders.deleteEnded(beforeMs, MAX_ROWS_PER_PASS);
+  return store.transaction(() => {
+    const events = store.events.deleteOlder(beforeMs, MAX_EVENTS_PER_PASS);
+    const transponders = store.transponders.deleteEnded(beforeMs, MAX_TRANSPONDERS_PER_PASS);
+    return events === MAX_EVENTS_PER_PASS || transponders === MAX_TRANSPONDERS_PER_PASS;
   });
 }

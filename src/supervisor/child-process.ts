@@ -82,6 +82,8 @@ export function startChild(options: ChildOptions): Child {
     reject: false,
     buffer: false,
     cleanup: false,
+    // A session of its own: Ctrl-C and what else is meant for the group of the server reaches it through the server only.
+    detached: true,
     extendEnv: false,
     env: childEnvironment(options),
     stdio: stdioFor(inputFd, outputFds),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Offspring } from '../support/offspring.ts';
 
 let directory: string;
 
@@ -14,7 +15,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** A process group of its own, so that what is left of it can be seen. */
+/** A process group of its own, as in a terminal. */
 function startDemo(...args: string[]) {
   return execa(process.execPath, ['scripts/demo.ts', ...args], {
     env: { TMPDIR: directory },
@@ -24,19 +25,11 @@ function startDemo(...args: string[]) {
   });
 }
 
-function isGroupAlive(pid: number): boolean {
-  try {
-    process.kill(-pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const LAST_LINE = /state=ACTIVE bitrate=(\d+)kbit\/s fps=([\d.]+) uptime=\d+s restarts=0$/;
 
 it('shows the main job: published over WebRTC, pushed until the time is over, nothing left behind', async () => {
   const demo = startDemo('--seconds', '4');
+  const offspring = new Offspring(demo.pid!);
   const { exitCode, stdout, stderr } = await demo;
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   expect(stdout).toContain('The push is ACTIVE');
@@ -46,12 +39,13 @@ it('shows the main job: published over WebRTC, pushed until the time is over, no
   expect(Number(figures![1])).toBeGreaterThan(400);
   expect(Number(figures![2])).toBeGreaterThan(20);
   expect(Number(figures![2])).toBeLessThan(32);
-  expect(isGroupAlive(demo.pid!)).toBe(false);
+  expect(offspring.left()).toEqual([]);
   expect(await readdir(directory)).toEqual([]);
 });
 
 it('ends in order on Ctrl-C', async () => {
   const demo = startDemo();
+  const offspring = new Offspring(demo.pid!);
   let output = '';
   await new Promise<void>((resolve) => {
     demo.stdout.on('close', resolve);
@@ -61,11 +55,11 @@ it('ends in order on Ctrl-C', async () => {
     });
   });
   expect(output).toContain('state=ACTIVE');
-  // A terminal sends it to the whole group: to every ffmpeg too.
+  // A terminal sends it to the whole group, in which no ffmpeg is.
   process.kill(-demo.pid!, 'SIGINT');
   const { exitCode, stderr } = await demo;
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-  expect(isGroupAlive(demo.pid!)).toBe(false);
+  expect(offspring.left()).toEqual([]);
   expect(await readdir(directory)).toEqual([]);
 });
 

@@ -132,8 +132,8 @@ it('SIGTERM ends a server with a push in every state, and the next start knows w
   expect((await detail(ids.STARTING)).state).toBe('STARTING');
   expect((await detail(ids.WAITING_SOURCE)).state).toBe('WAITING_SOURCE');
 
-  const { exitCode, isGroupGone, elapsedMs, stderr } = await server.end('SIGTERM');
-  expect({ exitCode, isGroupGone }).toEqual({ exitCode: 0, isGroupGone: true });
+  const { exitCode, isAllGone, elapsedMs, stderr } = await server.end('SIGTERM');
+  expect({ exitCode, isAllGone }).toEqual({ exitCode: 0, isAllGone: true });
   expect(elapsedMs).toBeLessThan(MAX_STOP_MS);
   expect(stderr.split('\n').filter((line) => line.includes('"level":"error"'))).toEqual([]);
 

@@ -139,12 +139,12 @@ describe('a start is refused with one sentence that names', () => {
   ];
 
   it.each(cases)('%s', async (_, settings, sentence) => {
-    const { exitCode, stdout, stderr, isGroupGone } = await failToStart({ settings: settings() });
-    expect({ exitCode, stdout, stderr, isGroupGone }).toEqual({
+    const { exitCode, stdout, stderr, isAllGone } = await failToStart({ settings: settings() });
+    expect({ exitCode, stdout, stderr, isAllGone }).toEqual({
       exitCode: 1,
       stdout: '',
       stderr: sentence(),
-      isGroupGone: true,
+      isAllGone: true,
     });
   });
 

@@ -29,14 +29,14 @@ async function start(settings: Readonly<Record<string, string>> = {}): Promise<S
 }
 
 /** What an end in order looks like. */
-const ORDERLY = { exitCode: 0, isGroupGone: true, isInTime: true, lastWord: 'stopped', errors: [] };
+const ORDERLY = { exitCode: 0, isAllGone: true, isInTime: true, lastWord: 'stopped', errors: [] };
 
 async function end(server: ServerProcess, signal: NodeJS.Signals): Promise<object> {
-  const { exitCode, isGroupGone, elapsedMs, stderr } = await server.end(signal);
+  const { exitCode, isAllGone, elapsedMs, stderr } = await server.end(signal);
   const lines = stderr.split('\n').filter((line) => line.startsWith('{'));
   const entries = lines.map((line) => JSON.parse(line) as { level: string; msg: string });
   const errors = entries.filter(({ level }) => level === 'error');
-  return { exitCode, isGroupGone, isInTime: elapsedMs < MAX_STOP_MS, lastWord: entries.at(-1)?.msg, errors };
+  return { exitCode, isAllGone, isInTime: elapsedMs < MAX_STOP_MS, lastWord: entries.at(-1)?.msg, errors };
 }
 
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
@@ -47,7 +47,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   it('ends a server with a publisher and a running push, told to both, with no child left', async () => {
     const server = await start();
     const { client, destination } = await pushAStream(server);
-    expect(await server.children()).not.toEqual([]);
+    expect(server.children()).not.toEqual([]);
     const destinationClosed = once(destination.peers[0]!.socket, 'close');
     expect(await end(server, signal)).toEqual(ORDERLY);
     await destinationClosed;

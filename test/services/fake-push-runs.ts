@@ -4,6 +4,7 @@ import type { PushRun, PushRunFactory, PushRunOptions } from '../../src/outputs/
 /** A run that does what the test says. `stop` resolves, after `ended`, when the test calls `die`, or at once if `diesWhenAsked`. */
 class FakeRun implements PushRun {
   readonly options: PushRunOptions;
+  readonly lastWords = 'what it says';
   readonly audio: AudioMode[] = [];
   stops = 0;
   isGone = false;

@@ -53,7 +53,7 @@ export function transponderFixture(options: FixtureOptions = {}) {
     admission: { check: () => admission },
     hasSoundFile: (name) => Promise.resolve(name === 'test.wav'),
     bootId: 'boot1',
-    processUsage: () => ({ cpuMs: 120, maxRssBytes: 30_000_000 }),
+    processUsage: () => ({ cpuMs: 120, rssBytes: 20_000_000, maxRssBytes: 30_000_000 }),
     random: random ?? (() => 0.5),
     randomBytes,
   });

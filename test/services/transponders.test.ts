@@ -590,6 +590,16 @@ describe('rtmp_push_auto_start', () => {
   });
 });
 
+it('old history is forgotten pass by pass, a second apart, until nothing is left of it', async () => {
+  await begin();
+  for (let n = 0; n < 25; n++) {
+    f.store.transponders.insert(rowWith({ id: `t${n}`, state: 'FAILED', terminatedAtMs: f.clock.nowMs() }));
+  }
+  f.clock.advance(31 * 24 * 3_600_000);
+  f.clock.advance(3_600_000 + 3000);
+  expect(f.store.transponders.list({}, 100, 0).total).toBe(0);
+});
+
 describe('a restart of the process', () => {
   it('gives up rows that were live with restore_on_start=never, and closes their runs', async () => {
     const wrapStore = (store: typeof f.store) => {

@@ -211,4 +211,24 @@ describe('history', () => {
     expect(store.events.ofTransponder('old', 10)).toEqual([]);
     expect(store.events.ofTransponder('live', 10).map(({ atMs }) => atMs)).toEqual([nowMs - 29 * DAY_MS]);
   });
+
+  it('keeps the last thousand events of each transponder', () => {
+    const event = { type: 'x', fromState: 'NEW', toState: 'NEW', detail: null, exitClass: null, atMs: 1 } as const;
+    for (const id of ['busy', 'calm']) store.transponders.insert(rowWith({ id, streamName: id }));
+    store.events.append({ ...event, transponderId: 'calm' });
+    for (let n = 0; n < 1010; n++) store.events.append({ ...event, transponderId: 'busy' });
+    expect(store.events.ofTransponder('busy', 2000).map(({ seq }) => seq)).toEqual(
+      Array.from({ length: 1000 }, (_, n) => 1011 - n),
+    );
+    expect(store.events.ofTransponder('calm', 10)).toHaveLength(1);
+  });
+
+  it('forgets in small passes, and says when there is more to forget', () => {
+    const nowMs = 100 * DAY_MS;
+    for (let n = 0; n < 25; n++) {
+      store.transponders.insert(rowWith({ id: `t${n}`, state: 'FAILED', terminatedAtMs: nowMs - 31 * DAY_MS }));
+    }
+    expect([1, 2, 3].map(() => forgetOldHistory(store, nowMs))).toEqual([true, true, false]);
+    expect(store.transponders.list({}, 100, 0).total).toBe(0);
+  });
 });

@@ -54,6 +54,14 @@ describe('a child process', () => {
     expect(await misbehave('exit', String(code)).ended).toEqual({ exitCode: code, signal: undefined });
   });
 
+  it('is the leader of a session of its own, so that no Ctrl-C in our terminal reaches it', async () => {
+    const child = misbehave('end-with-input');
+    await untilReady(child);
+    const [, , group, session] = readFileSync(`/proc/${child.pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ');
+    expect([Number(group), Number(session)]).toEqual([child.pid, child.pid]);
+    await child.stop(30_000);
+  });
+
   it('that ends with its input is stopped without a kill', async () => {
     const child = misbehave('end-with-input');
     await untilReady(child);

@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
 import { instanceSettings } from './instance-settings.ts';
+import { childrenOf, Offspring } from './offspring.ts';
 
 export interface ServerProcessOptions {
   readonly settings?: Readonly<Record<string, string>>;
@@ -20,8 +21,8 @@ export interface Exit {
   readonly stdout: string;
   readonly stderr: string;
   readonly elapsedMs: number;
-  /** No process of its group is left. */
-  readonly isGroupGone: boolean;
+  /** Neither it nor any program that it ran is left. */
+  readonly isAllGone: boolean;
 }
 
 export interface ServerProcess {
@@ -29,7 +30,7 @@ export interface ServerProcess {
   readonly directory: string;
   readonly ports: Readonly<Record<string, number>>;
   /** Process ids of the programs that it runs. */
-  children(): Promise<number[]>;
+  children(): number[];
   isRunning(): boolean;
   /** Sends a signal and waits for the end. */
   end(signal?: NodeJS.Signals): Promise<Exit>;
@@ -44,6 +45,7 @@ const MAIN = ['node_modules/.bin/node', 'src/main.ts'] as const;
 export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'transponder-process-')));
   const run = spawn(directory, options);
+  const offspring = new Offspring(run.pid!);
   const dispose = async (): Promise<void> => {
     killGroup(run.pid);
     await run;
@@ -60,7 +62,7 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
       async end(signal = 'SIGTERM') {
         const startMs = performance.now();
         run.kill(signal);
-        return exitOf(run, startMs);
+        return exitOf(run, offspring, startMs);
       },
       [Symbol.asyncDispose]: dispose,
     };
@@ -74,13 +76,14 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
 export async function failToStart(options: ServerProcessOptions = {}): Promise<Exit> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'transponder-process-')));
   try {
-    return await exitOf(spawn(directory, options), performance.now());
+    const run = spawn(directory, options);
+    return await exitOf(run, new Offspring(run.pid!), performance.now());
   } finally {
     if (!options.directory) await rm(directory, { recursive: true, force: true });
   }
 }
 
-/** In a process group of its own, so that what is left of it can be seen, and killed. */
+/** In a process group of its own, so that a wrapper is killed with what it wraps. */
 function spawn(directory: string, { settings, env, command = MAIN, maxLifeMs = 60_000 }: ServerProcessOptions) {
   const all = {
     ...instanceSettings(directory),
@@ -112,30 +115,17 @@ async function readyLine(run: ReturnType<typeof spawn>): Promise<{ ports: Record
   }
 }
 
-async function exitOf(run: ResultPromise, startMs: number): Promise<Exit> {
+async function exitOf(run: ResultPromise, offspring: Offspring, startMs: number): Promise<Exit> {
   const { exitCode, stdout, stderr } = await run;
   const elapsedMs = performance.now() - startMs;
-  return { exitCode, stdout: String(stdout), stderr: String(stderr), elapsedMs, isGroupGone: !isGroupAlive(run.pid) };
-}
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return text.split(' ').filter(Boolean).map(Number);
-}
-
-function isGroupAlive(pid: number | undefined): boolean {
-  return pid !== undefined && signalGroup(pid, 0);
+  const isAllGone = offspring.left().length === 0;
+  return { exitCode, stdout: String(stdout), stderr: String(stderr), elapsedMs, isAllGone };
 }
 
 function killGroup(pid: number | undefined): void {
-  if (pid !== undefined) signalGroup(pid, 'SIGKILL');
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
-    process.kill(-pid, signal);
-    return true;
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
   } catch {
-    return false;
+    // Gone already.
   }
 }

@@ -50,6 +50,7 @@ const Live = Type.Object({
   bytesAcknowledged: Type.Optional(Type.Integer()),
   uptimeMs: Type.Optional(Type.Integer()),
   cpuMs: Type.Optional(Type.Integer()),
+  rssBytes: Type.Optional(Type.Integer()),
   maxRssBytes: Type.Optional(Type.Integer()),
   droppedVideoUnits: Type.Optional(Type.Integer()),
   droppedAudioUnits: Type.Optional(Type.Integer()),
@@ -94,7 +95,7 @@ const Run = Type.Object({
   framesOut: Type.Integer(),
   cpuMs: NumberOrNull,
   maxRssBytes: NumberOrNull,
-  stderrTail: TextOrNull,
+  stderrTail: Type.Union([Type.String(), Type.Null()], { description: 'the last lines, also of a run that goes on' }),
 });
 
 const Event = Type.Object({

@@ -21,14 +21,14 @@ const IDLE_SOURCE_US = 1_000_000;
 
 /** Decides whether a push may say that it is ACTIVE: a claim that expires (design §4). */
 export class DeliveryWatch {
-  readonly #startTimeoutUs: number;
+  #startTimeoutUs: number;
   readonly #awake: AwakeTime;
   readonly #flow: FlowWatch;
   #lastUnitUs = 0;
   #isActive = false;
   #wasActive = false;
 
-  /** `startTimeoutMs` is what it has to become active for the first time. */
+  /** `startTimeoutMs` is what it has to become active for the first time, the gathering of media not counted. */
   constructor(startTimeoutMs: number, stallTimeoutMs: number, nowUs: number) {
     this.#startTimeoutUs = startTimeoutMs * 1000;
     this.#awake = new AwakeTime(nowUs);
@@ -48,7 +48,9 @@ export class DeliveryWatch {
   /** A look, several times a second: what has changed, if anything. */
   observe(delivery: Delivery, nowUs: number): DeliveryVerdict | undefined {
     const { bytesAccepted, waitingBytes, hasBegun, takesMore, isGathering } = delivery;
+    const lookedUs = this.#awake.us;
     const awakeUs = this.#awake.advance(nowUs);
+    if (isGathering) this.#startTimeoutUs += awakeUs - lookedUs;
     const isSourceIdle = awakeUs - this.#lastUnitUs > IDLE_SOURCE_US || isGathering;
     const isFlowing = this.#flow.isFlowing({ bytesAccepted, waitingBytes, isSourceIdle }, awakeUs);
     if (this.#isActive && !isFlowing) {

@@ -28,6 +28,7 @@ interface Spawned {
 }
 
 const STDERR_HEAD_LINES = 20;
+const LAST_LINES = 20;
 
 /** The ffmpeg of one run: publishes at the gate what it is fed. */
 export class PushChild {
@@ -86,6 +87,10 @@ export class PushChild {
   /** What an end that nobody asked for means by itself. */
   classify(end: ChildEnd): RunEnd {
     return classifyFfmpegEnd(end, this.#child.stderrLines(), false);
+  }
+
+  get lastWords(): string {
+    return this.#child.stderrLines().slice(-LAST_LINES).join('\n');
   }
 
   get stderr(): { readonly head: string; readonly tail: string } {

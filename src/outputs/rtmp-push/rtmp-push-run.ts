@@ -78,6 +78,10 @@ export class RtmpPushRun implements PushRun {
     });
   }
 
+  get lastWords(): string {
+    return this.#running?.child.lastWords ?? '';
+  }
+
   setAudio(mode: AudioMode): void {
     this.#audio = mode;
     this.#swap?.set(mode);

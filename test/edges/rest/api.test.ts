@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { rowWith } from '../../store/store-fixture.ts';
 import { restFixture } from './rest-fixture.ts';
 import type { RestFixture } from './rest-fixture.ts';
 
@@ -83,10 +84,12 @@ describe('GET /api/transponders/:id', () => {
         bytesAcknowledged: 4000,
         uptimeMs: 2000,
         cpuMs: 120,
+        rssBytes: 20_000_000,
         maxRssBytes: 30_000_000,
         droppedVideoUnits: 1,
         droppedAudioUnits: 2,
       },
+      runs: [{ endedAtMs: null, stderrTail: 'what it says' }],
     });
     f.runs.last.end('dest_reset', 'closed by peer');
     const after = (await ask('GET', `/transponders/${id}`)).body;
@@ -101,7 +104,7 @@ describe('GET /api/transponders/:id', () => {
         framesOut: 50,
         cpuMs: 120,
         maxRssBytes: 30_000_000,
-        stderrTail: 'tail',
+        stderrTail: 'head\ntail',
       }),
     ]);
     expect(after.events.map(({ type, toState }: { type: string; toState: string }) => `${type} ${toState}`)).toEqual([
@@ -294,11 +297,14 @@ describe('GET /api/events', () => {
 
   it('holds a bounded part of what a client does not read, and gives it up after a minute', async () => {
     const server = await listening();
-    const id = await startedId();
-    const event = { transponderId: id, type: 'x', fromState: 'NEW', toState: 'NEW', exitClass: null } as const;
+    const event = { type: 'x', fromState: 'NEW', toState: 'NEW', exitClass: null } as const;
     const detail = 'x'.repeat(2000);
     f.store.transaction(() => {
-      for (let atMs = 0; atMs < 10_000; atMs++) f.store.events.append({ ...event, atMs, detail });
+      for (let n = 0; n < 10; n++) {
+        const transponderId = `t${n}`;
+        f.store.transponders.insert(rowWith({ id: transponderId, streamName: transponderId }));
+        for (let atMs = 0; atMs < 1000; atMs++) f.store.events.append({ ...event, transponderId, atMs, detail });
+      }
     });
     const client = connect(server.port, '127.0.0.1').pause();
     try {
