@@ -157,7 +157,9 @@ describe('an ffmpeg that publishes and then', () => {
       () => 'three seconds of media',
     );
     expect(stateNames(id)).toEqual(['STARTING', 'ACTIVE']);
+    expect(await lastWords(id)).toContain('the same complaint');
     await rig.terminate(id);
+    expect(await lastWords(id)).toContain('the same complaint');
     const [run] = runs(id);
     expect(run!.stderrHead).toContain('the same complaint');
     const omittedLines = Number(/… (\d+) lines omitted …/.exec(run!.stderrTail!)![1]);
@@ -167,6 +169,13 @@ describe('an ffmpeg that publishes and then', () => {
     expect(process.memoryUsage().rss - rssBefore).toBeLessThan(100e6);
   });
 });
+
+/** As operators see them: of a run that goes on as of one that has ended. */
+async function lastWords(id: string): Promise<string | null> {
+  const response = await fetch(`http://127.0.0.1:${rig.app.ports['http.port']}/api/transponders/${id}`);
+  const { runs: shown } = (await response.json()) as { runs: { stderrTail: string | null }[] };
+  return shown[0]!.stderrTail;
+}
 
 describe('an ffmpeg that', () => {
   it('never becomes ready is given up after the start timeout', async () => {
