@@ -94,7 +94,7 @@ describe('audio transcoding with the real ffmpeg', () => {
       try {
         for (const unit of await source.units(4)) audio.feed(unit);
         const enough = (3.5 * 48_000) / OUTPUT[to].frameSamples;
-        await vi.waitFor(() => expect(out.length).toBeGreaterThan(enough), { timeout: 10_000 });
+        await vi.waitFor(() => expect(out.length).toBeGreaterThan(enough), { timeout: 20_000 });
       } finally {
         await audio.close('test over');
       }
@@ -130,7 +130,7 @@ describe('audio transcoding with the real ffmpeg', () => {
           audio.feed(unit);
         });
         const enough = (5.5 * 48_000) / OUTPUT[to].frameSamples;
-        await vi.waitFor(() => expect(out.length).toBeGreaterThan(enough), { timeout: 5_000 });
+        await vi.waitFor(() => expect(out.length).toBeGreaterThan(enough), { timeout: 20_000 });
       } finally {
         await audio.close('test over');
       }
@@ -192,7 +192,7 @@ describe('audio transcoding with the real ffmpeg', () => {
     });
     try {
       for (const unit of units) audio.feed(unit);
-      await vi.waitFor(() => expect(out.length).toBeGreaterThan(175), { timeout: 10_000 });
+      await vi.waitFor(() => expect(out.length).toBeGreaterThan(175), { timeout: 20_000 });
     } finally {
       await audio.close('test over');
     }

@@ -78,7 +78,7 @@ describe('the push pipeline against nginx-rtmp', () => {
       child.input!.write(data);
     }
     await vi.waitFor(() => expect(nginx.calls.some((call) => isPublish(call, name))).toBe(true), {
-      timeout: 5_000,
+      timeout: 15_000,
       interval: 2,
     });
     expect(performance.now() - startMs).toBeLessThan(1_000);

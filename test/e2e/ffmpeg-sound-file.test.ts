@@ -81,7 +81,7 @@ describe('sound files with the real ffmpeg', () => {
     const sounds = createSoundFileEncoder({ host: { ...host, nonce }, mediaDirectory: directory, bitrateBps: 96_000 });
     const encoding = sounds.encodeSoundFile('long.wav', STEREO_48_KHZ);
     encoding.catch(() => {});
-    await vi.waitFor(() => pidWithNonce(nonce), { timeout: 5_000 });
+    await vi.waitFor(() => pidWithNonce(nonce), { timeout: 15_000 });
     await sounds.close('test over');
     expect(() => pidWithNonce(nonce)).toThrow(/no process/);
     await expect(encoding).rejects.toMatchObject({ code: 'CHILD_FAILED' });

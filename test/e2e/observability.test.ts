@@ -106,7 +106,7 @@ describe('an operator', () => {
     await rig.page.unpublish('cam');
     await rig.page.close();
     const movesOf = (sentence: string) => lines().filter(({ msg }) => msg === sentence);
-    await vi.waitFor(() => expect(movesOf('a session moved')).toHaveLength(2), 5000);
+    await vi.waitFor(() => expect(movesOf('a session moved')).toHaveLength(2), 15_000);
     const session = expect.stringMatching(/^\/127\.0\.0\.1:\d+\/127\.0\.0\.1:\d+$/) as string;
     expect(movesOf('a session moved')).toMatchObject([
       { sessionId: session, from: 'PENDING', to: 'ESTABLISHED' },

@@ -74,7 +74,7 @@ function until(viewer: RawStream, number: number): Promise<void> {
     () => {
       if (!viewer.rtp.some((packet) => numberOf(packet) === number)) throw new Error(`packet ${number} has not come`);
     },
-    { timeout: 5000, interval: 5 },
+    { timeout: 15_000, interval: 5 },
   );
 }
 
@@ -113,7 +113,7 @@ describe('losses around the wrap of the sequence number', () => {
         if (sequences.size < LOST.length) throw new Error(`asked for ${[...sequences].join()} only`);
         return [...sequences];
       },
-      { timeout: 5000, interval: 5 },
+      { timeout: 15_000, interval: 5 },
     );
     for (const sequence of LOST) repair(sequence);
     for (const sequence of LOST) await until(viewer, (sequence - FIRST) & 0xffff);
@@ -175,7 +175,7 @@ describe('somebody on the network', () => {
         if (times.length < 4) throw new Error(`${times.length} sender reports only`);
         return times;
       },
-      { timeout: 5000, interval: 20 },
+      { timeout: 15_000, interval: 20 },
     );
     expect(seen[0]).toBe(4_000_000_000);
     expect(new Set(seen).size).toBe(seen.length);
@@ -206,7 +206,7 @@ describe('somebody on the network', () => {
     expect(numbersOf(viewer)).toEqual([0, 2]);
     // And what the server sends goes to the old addresses: the viewer's media above, the publisher's reports here.
     publisher.rtcp.length = 0;
-    await vi.waitFor(() => expect(publisher.rtcp.some(({ type }) => type === 'rr')).toBe(true), { timeout: 5000 });
+    await vi.waitFor(() => expect(publisher.rtcp.some(({ type }) => type === 'rr')).toBe(true), { timeout: 15_000 });
     expect(stranger.waitingMedia).toBe(0);
   });
 });

@@ -31,7 +31,7 @@ let deafPlayer: RtmpTestClient;
 
 beforeAll(async () => {
   const recording = await recordNoise(8);
-  server = await startServerProcess({ maxLifeMs: 240_000 });
+  server = await startServerProcess();
   port = server.ports['rtmp.port']!;
   encoder = await publishLooping(port, 'bystander', recording);
   bystander = await playing('bystander');

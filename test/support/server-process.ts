@@ -10,8 +10,6 @@ export interface ServerProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** For its files; made and removed where absent. */
   readonly directory?: string;
-  /** After which it is stopped whatever happens. Default 60 s. */
-  readonly maxLifeMs?: number;
   /** Other than `node src/main.ts`; the flags are put behind it. */
   readonly command?: readonly [string, ...string[]];
 }
@@ -39,6 +37,8 @@ export interface ServerProcess {
 }
 
 const START_TIMEOUT_MS = 20_000;
+/** After which it is stopped whatever happens. */
+const MAX_LIFE_MS = 300_000;
 const MAIN = ['node_modules/.bin/node', 'src/main.ts'] as const;
 
 /** The server as its users start it, on free ports; resolves with its ready line. */
@@ -84,14 +84,14 @@ export async function failToStart(options: ServerProcessOptions = {}): Promise<E
 }
 
 /** In a process group of its own, so that a wrapper is killed with what it wraps. */
-function spawn(directory: string, { settings, env, command = MAIN, maxLifeMs = 60_000 }: ServerProcessOptions) {
+function spawn(directory: string, { settings, env, command = MAIN }: ServerProcessOptions) {
   const all = {
     ...instanceSettings(directory),
     ...settings,
   };
   const flags = Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
   const [program, ...args] = command;
-  return execa(program, [...args, ...flags], { env, detached: true, reject: false, timeout: maxLifeMs });
+  return execa(program, [...args, ...flags], { env, detached: true, reject: false, timeout: MAX_LIFE_MS });
 }
 
 async function readyLine(run: ReturnType<typeof spawn>): Promise<{ ports: Record<string, number> }> {
