@@ -14,6 +14,7 @@ const MAX_PACKET_BYTES = 1200;
 /** In RTCP's place a payload type with the marker bit has these values (RFC 5761 §4). */
 const FIRST_RTCP_TYPE = 192;
 const LAST_RTCP_TYPE = 223;
+const RECEIVE_BUFFER_BYTES = 4 << 20;
 
 export interface TestPictureOptions {
   readonly ffmpegPath: string;
@@ -79,6 +80,12 @@ async function receive(onPacket: (packet: Buffer) => void): Promise<Socket> {
   });
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
+  // A keyframe must not be lost while this process does something else. Not every system lets it be that much.
+  try {
+    socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+  } catch {
+    // As it is, then.
+  }
   return socket;
 }
 

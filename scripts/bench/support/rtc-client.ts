@@ -21,6 +21,7 @@ export interface RemoteEnd {
 
 const CHECK_INTERVAL_MS = 50;
 const CONNECT_TIMEOUT_MS = 15_000;
+const RECEIVE_BUFFER_BYTES = 4 << 20;
 const PROFILES: Readonly<Record<number, { profile: SrtpProfile; saltBytes: number }>> = {
   1: { profile: 'AES_CM_128_HMAC_SHA1_80', saltBytes: 14 },
   7: { profile: 'AEAD_AES_128_GCM', saltBytes: 12 },
@@ -57,6 +58,12 @@ export class RtcClient {
     const listening = once(socket, 'listening');
     socket.bind(0, address);
     await listening;
+    // A burst must not be lost while this process does something else. Not every system lets it be that much.
+    try {
+      socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+    } catch {
+      // As it is, then.
+    }
     return new RtcClient(socket);
   }
 
