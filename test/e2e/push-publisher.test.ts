@@ -1,9 +1,10 @@
 import { createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { appChildren } from '../support/app-children.ts';
 import { H264_ONLY, startPushRig, type PushRig } from '../support/push-rig.ts';
 import { probeStreams } from '../support/recording.ts';
 import { listen } from '../support/rtmp-destination.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 const DEADLINE_MS = 15_000;
 const RTMP_WRITER_FAILED = 'Failed by RTMP writer error';
@@ -15,18 +16,32 @@ describe('a push and its publisher', () => {
   });
   afterAll(() => rig?.close());
 
-  it('begins and ends with a stream that names its rtmpUrl', async () => {
+  it('begins and ends with a stream that names its rtmpUrl, and begins again when that is published again at once', async () => {
     const rtmpUrl = rig.nginx.url('live');
+    const pushes = async () => {
+      const found = await rig.app.rest('/rest-api/push/find', { streamName: 'own' });
+      return found.json() as { mediaSessionId: string; rtmpUrl: string }[];
+    };
     await rig.page.publish({ name: 'own', stripCodecs: H264_ONLY, rtmpUrl });
     await rig.waitForNginx('publish', { app: 'live', name: 'rtmp_own' });
-    const found = await rig.app.rest('/rest-api/push/find', { streamName: 'own' });
-    const [push] = found.json() as { mediaSessionId: string; rtmpUrl: string }[];
-    expect(push!.rtmpUrl).toBe(rtmpUrl);
-    await rig.waitForState(push!.mediaSessionId, 'ACTIVE');
+    const [first] = await pushes();
+    expect(first!.rtmpUrl).toBe(rtmpUrl);
+    await rig.waitForState(first!.mediaSessionId, 'ACTIVE');
     await rig.page.unpublish('own');
-    await rig.waitForNginx('publish_done', { app: 'live', name: 'rtmp_own' });
-    await rig.waitForState(push!.mediaSessionId, 'TERMINATED');
-    expect(rig.row(push!.mediaSessionId).reason).toBe('source_gone');
+    await rig.page.publish({ name: 'own', stripCodecs: H264_ONLY, rtmpUrl });
+    await rig.waitForState(first!.mediaSessionId, 'TERMINATED');
+    expect(rig.row(first!.mediaSessionId).reason).toBe('source_gone');
+    const second = await waitUntil(
+      async () => (await pushes()).find(({ mediaSessionId }) => mediaSessionId !== first!.mediaSessionId),
+      DEADLINE_MS,
+      () => rig.app.log(),
+    );
+    await rig.waitForState(second.mediaSessionId, 'ACTIVE');
+    expect(await rig.page.warnings('own')).toEqual([]);
+    await rig.page.unpublish('own');
+    await rig.waitForState(second.mediaSessionId, 'TERMINATED');
+    const ended = () => rig.nginx.calls.filter(({ call, name }) => call === 'publish_done' && name === 'rtmp_own');
+    await vi.waitFor(() => expect(ended()).toHaveLength(2), { timeout: DEADLINE_MS });
   });
 
   it('tells the page when its rtmpUrl fails, and the stream goes on', async () => {
@@ -72,20 +87,21 @@ describe('a push and its publisher', () => {
 
   it('begins with sound alone while a declared camera sends nothing, and starts anew when it does', async () => {
     await rig.page.publish({ name: 'dark', stripCodecs: H264_ONLY, isPictureHeld: true });
+    onTestFinished(() => rig.page.unpublish('dark'));
     const push = await rig.startup({ streamName: 'dark', rtmpUrl: rig.nginx.url('live') });
+    onTestFinished(() => rig.terminate(push));
+    const runs = () =>
+      rig
+        .rows('SELECT exit_class FROM run WHERE transponder_id = ? ORDER BY run_id', push.mediaSessionId)
+        .map((run) => run['exit_class']);
     const url = `${rig.nginx.url('live')}/rtmp_dark`;
     await rig.waitForState(push.mediaSessionId, 'ACTIVE');
     expect((await probeStreams(url)).map(({ codec_name }) => codec_name)).toEqual(['aac']);
+    await vi.waitFor(() => expect(runs()).toEqual(['replan', null]), { timeout: DEADLINE_MS });
     await rig.page.showPicture('dark');
-    const runs = () =>
-      rig.rows('SELECT exit_class FROM run WHERE transponder_id = ? ORDER BY run_id', push.mediaSessionId);
-    await vi.waitFor(() => expect(runs().map((run) => run['exit_class'])).toEqual(['replan', 'replan', null]), {
-      timeout: DEADLINE_MS,
-    });
+    await vi.waitFor(() => expect(runs()).toEqual(['replan', 'replan', null]), { timeout: DEADLINE_MS });
     await rig.waitForState(push.mediaSessionId, 'ACTIVE');
     expect((await probeStreams(url)).map(({ codec_name }) => codec_name)).toEqual(['h264', 'aac']);
-    await rig.terminate(push);
-    await rig.page.unpublish('dark');
   });
 
   it('says how its process ended, and leaves none behind', async () => {

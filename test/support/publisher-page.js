@@ -89,8 +89,9 @@
     },
     /** Resolves when the server has confirmed it. */
     async unpublish(name) {
-      const { stream } = published.get(name);
+      const { stream, painting } = published.get(name);
       published.delete(name);
+      clearInterval(painting);
       await new Promise((resolve) => {
         stream.on('UNPUBLISHED', resolve).on('FAILED', resolve);
         stream.stop();
@@ -101,10 +102,12 @@
       media.canvas.height = height;
     },
     showPicture(name) {
-      const [track] = published.get(name).custom.getVideoTracks();
+      const entry = published.get(name);
+      const [track] = entry.custom.getVideoTracks();
       const writer = track.writable.getWriter();
-      setInterval(() => {
-        void writer.write(new VideoFrame(media.canvas, { timestamp: performance.now() * 1000 }));
+      entry.painting = setInterval(() => {
+        const frame = new VideoFrame(media.canvas, { timestamp: performance.now() * 1000 });
+        writer.write(frame).catch(() => frame.close());
       }, FRAME_PERIOD_MS);
     },
     /** What the SDK has told of the stream so far. */
