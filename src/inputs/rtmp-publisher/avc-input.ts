@@ -7,6 +7,7 @@ import {
   START_CODE,
   isDispensableNal,
   nalType,
+  requireFewNals,
 } from '../../protocol/h264/nal.ts';
 import { ParameterSets } from '../../protocol/h264/parameter-sets.ts';
 import type { SequenceParameterSet } from '../../protocol/h264/sps.ts';
@@ -33,7 +34,7 @@ export class AvcInput {
 
   /**
    * The access unit of these NAL units, which are views; undefined where they hold no picture or none that can be decoded.
-   * `isMarkedKey` is what the sender says of it: an I-picture that is no IDR counts as a keyframe where it says so.
+   * Throws H264_NAL_COUNT. `isMarkedKey` is what the sender says of it: an I-picture that is no IDR counts as a keyframe where it says so.
    */
   accessUnit(nals: readonly Buffer[], isMarkedKey: boolean): AccessUnit | undefined {
     const kept: Buffer[] = [];
@@ -51,6 +52,7 @@ export class AvcInput {
     if (this.#sps === undefined) return undefined;
     const prefix = isKeyframe || hasNewSets ? this.#sets.annexB() : undefined;
     const data = Buffer.concat(prefix === undefined ? kept : [prefix, ...kept]);
+    requireFewNals(data);
     return { isKeyframe, sps: this.#sps, data };
   }
 }

@@ -3,7 +3,17 @@ import { FrameBytes } from '../rtp/frame-bytes.ts';
 import { rtpMarker, rtpPayloadEnd, rtpPayloadOffset, rtpTimestamp } from '../rtp/packet.ts';
 import { MAX_FRAME_BYTES } from '../rtp/video-frame.ts';
 import type { RtpVideoFrame } from '../rtp/video-frame.ts';
-import { NAL_FU_A, NAL_IDR, NAL_PPS, NAL_SLICE, NAL_SPS, NAL_STAP_A, START_CODE, isDispensableNal } from './nal.ts';
+import {
+  NAL_FU_A,
+  NAL_IDR,
+  NAL_PPS,
+  NAL_SLICE,
+  NAL_SPS,
+  NAL_STAP_A,
+  START_CODE,
+  isDispensableNal,
+  requireFewNals,
+} from './nal.ts';
 import { ParameterSets, parseSpropParameterSets } from './parameter-sets.ts';
 import type { SequenceParameterSet } from './sps.ts';
 
@@ -54,8 +64,8 @@ export class H264Depacketizer {
   }
 
   /**
-   * Takes the next packet in order. `onFrame` is called during the call. Throws nothing but `H264_ACCESS_UNIT_SIZE`, after
-   * which the depacketiser can go on from the next keyframe.
+   * Takes the next packet in order. `onFrame` is called during the call. Throws nothing but `H264_ACCESS_UNIT_SIZE` and
+   * `H264_NAL_COUNT`, after which the depacketiser can go on from the next keyframe.
    */
   push(packet: Buffer, arrivalUs: number): void {
     const start = rtpPayloadOffset(packet);
@@ -198,6 +208,7 @@ export class H264Depacketizer {
     if (this.#fragmentType !== NONE || (isKeyframe && sps === undefined)) {
       this.lost();
     } else if (this.#sliceType !== NONE && sps !== undefined) {
+      this.#requireFewNals();
       // Copied, because the unit's memory is used for the next one.
       const unit = this.#unit.view();
       const sets = isKeyframe || this.#haveSetsChanged ? this.#sets.annexB() : undefined;
@@ -215,6 +226,15 @@ export class H264Depacketizer {
       });
     }
     this.#resetUnit();
+  }
+
+  #requireFewNals(): void {
+    try {
+      requireFewNals(this.#unit.view());
+    } catch (error) {
+      this.lost();
+      throw error;
+    }
   }
 
   #resetUnit(): void {

@@ -13,6 +13,12 @@ export const NAL_FU_A = 28;
 export const START_CODE = Buffer.from([0, 0, 0, 1]);
 export const SHORT_START_CODE = Buffer.from([0, 0, 1]);
 
+/**
+ * No encoder makes more of one picture, which of 4K in slices for single packets are some 2,000. Taking apart what has millions of tiny
+ * ones would stop the process for seconds and fill its memory.
+ */
+export const MAX_NALS = 4096;
+
 /** The type in the NAL unit's first byte; 0 for an empty buffer. */
 export function nalType(nal: Buffer): number {
   return (nal[0] ?? 0) & 0x1f;
@@ -43,7 +49,7 @@ export function annexBNals(stream: Buffer): Buffer[] {
 
 /**
  * The NAL units of an access unit with length prefixes (ISO/IEC 14496-15 §5.3.4.2), as views; empty ones are skipped.
- * Throws `H264_NAL_LENGTH` when a length leads out of the unit.
+ * Throws `H264_NAL_LENGTH` when a length leads out of the unit, and `H264_NAL_COUNT` when there are more than `MAX_NALS`.
  */
 export function avccNals(accessUnit: Buffer, nalLengthBytes: number): Buffer[] {
   const nals: Buffer[] = [];
@@ -55,9 +61,22 @@ export function avccNals(accessUnit: Buffer, nalLengthBytes: number): Buffer[] {
       throw new ProtocolError('H264_NAL_LENGTH', `NAL unit at byte ${at} ends outside of its access unit`);
     }
     if (end > start) nals.push(accessUnit.subarray(start, end));
+    if (nals.length > MAX_NALS) throw tooManyNals();
     at = end;
   }
   return nals;
+}
+
+/** To be asked of what comes from outside before it is taken apart: a NAL unit of any length may hide start codes. Throws `H264_NAL_COUNT`. */
+export function requireFewNals(annexB: Buffer): void {
+  let count = 0;
+  for (let at = annexB.indexOf(SHORT_START_CODE); at >= 0; at = annexB.indexOf(SHORT_START_CODE, at + 3)) {
+    if (++count > MAX_NALS) throw tooManyNals();
+  }
+}
+
+function tooManyNals(): ProtocolError {
+  return new ProtocolError('H264_NAL_COUNT', `a picture has more than ${MAX_NALS} NAL units`);
 }
 
 /** NAL units with four-byte start codes. */

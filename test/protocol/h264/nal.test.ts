@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildAvcConfiguration, parseAvcConfiguration } from '../../../src/protocol/h264/avc-configuration.ts';
-import { annexBNals, avccNals, avccToAnnexB } from '../../../src/protocol/h264/nal.ts';
+import { annexBNals, avccNals, avccToAnnexB, MAX_NALS, requireFewNals } from '../../../src/protocol/h264/nal.ts';
 import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 const HIGH_SPS = Buffer.from('6764001facd9405005bb0110000003001000000303c0f1831960', 'hex');
@@ -39,6 +39,17 @@ describe('NAL unit iteration', () => {
   it('reads one- and two-byte lengths and skips empty units', () => {
     expect(avccNals(Buffer.from([0, 2, 0x65, 9]), 1)).toEqual([Buffer.from([0x65, 9])]);
     expect(avccNals(Buffer.from([0, 0, 0, 1, 0x41]), 2)).toEqual([Buffer.from([0x41])]);
+  });
+
+  it('refuses more units than any picture has, behind lengths or start codes, at once', () => {
+    const avcc = (count: number) => Buffer.alloc(2 * count, Buffer.from([1, 0x41]));
+    expect(avccNals(avcc(MAX_NALS), 1)).toHaveLength(MAX_NALS);
+    for (const count of [MAX_NALS + 1, 8_000_000]) {
+      expect(protocolErrorCode(() => avccNals(avcc(count), 1))).toBe('H264_NAL_COUNT');
+    }
+    const annexB = (count: number) => Buffer.alloc(4 * count, Buffer.from([0, 0, 1, 0x41]));
+    expect(protocolErrorCode(() => requireFewNals(annexB(MAX_NALS)))).toBe('none');
+    expect(protocolErrorCode(() => requireFewNals(annexB(MAX_NALS + 1)))).toBe('H264_NAL_COUNT');
   });
 
   it('refuses lengths that lead out of the access unit', () => {

@@ -180,6 +180,18 @@ describe('H.264 over RTP', () => {
     expect(sink.frames.map((frame) => frame.rtpTimestamp)).toEqual([2]);
   });
 
+  it('gives no picture of more units than any has, and goes on at the next keyframe', () => {
+    const sink = depacketizer();
+    const flood = Buffer.concat([IDR, Buffer.alloc(4 * 5000, Buffer.from([0, 0, 1, 0x65]))]);
+    sink.depacketizer.push(rtp(stapA(SPS, PPS), 1), 0);
+    expect(() => sink.depacketizer.push(rtp(flood, 1, true), 0)).toThrow(
+      expect.objectContaining({ code: 'H264_NAL_COUNT' }),
+    );
+    expect(sink.depacketizer.isWaitingForKeyframe).toBe(true);
+    sink.depacketizer.push(rtp(IDR, 2, true), 0);
+    expect(sink.frames.map((frame) => frame.rtpTimestamp)).toEqual([2]);
+  });
+
   it('throws nothing but ProtocolError on random payloads', () => {
     const feed = () =>
       fc.assert(

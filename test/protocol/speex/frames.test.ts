@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { speexFrames } from '../../../src/protocol/speex/frames.ts';
+import { protocolErrorCode } from '../../support/protocol-error-code.ts';
 
 /** Frames of a submode with a payload of zeros; the rest of the last byte is filled as the Speex manual says: 0111…. */
 function packet(...frames: readonly { readonly narrow: number; readonly wide?: number }[]): Buffer {
@@ -31,9 +32,16 @@ describe('a Speex packet', () => {
     expect(speexFrames(whole)).toEqual(frames);
   });
 
+  it('of more frames than any encoder puts into one is refused', () => {
+    expect(speexFrames(packet(...Array.from({ length: 64 }, () => NARROW)))).toHaveLength(64);
+    for (const whole of [packet(...Array.from({ length: 65 }, () => NARROW)), Buffer.alloc(1 << 20)]) {
+      expect(protocolErrorCode(() => speexFrames(whole))).toBe('SPEEX_FRAMES');
+    }
+  });
+
   it('of any bytes gives frames that are not longer than itself together, each of which is one', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         const frames = speexFrames(Buffer.from(bytes));
         for (const frame of frames) expect(speexFrames(frame)[0]).toEqual(frame);
         expect(Buffer.concat(frames).length).toBeLessThanOrEqual(bytes.length + frames.length);
