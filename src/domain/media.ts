@@ -34,6 +34,8 @@ export interface VideoTrack {
   readonly codec: VideoCodec;
   readonly width: number;
   readonly height: number;
+  /** As whoever encodes it says; absent where nobody does. */
+  readonly frameRateFps?: number | undefined;
   /** Of H.264: whether browsers play the units as they are. Absent until a keyframe has told, and where none does. */
   readonly isWebrtcReady?: boolean | undefined;
 }
@@ -42,6 +44,10 @@ export interface AudioTrack {
   readonly codec: AudioCodec;
   readonly sampleRateHz: number;
   readonly channels: number;
+}
+
+export function isSameAudio(left: AudioTrack, right: AudioTrack | undefined): boolean {
+  return left.codec === right?.codec && left.sampleRateHz === right.sampleRateHz && left.channels === right.channels;
 }
 
 /** A track that does not exist is `undefined`. `width` and `height` are 0 until the first keyframe has been seen. */

@@ -24,6 +24,20 @@ export class Hub {
     return stream;
   }
 
+  /**
+   * Another stream takes the place of one that is live, under its name and at once: readers of the old one end and find the new one, of
+   * which listeners hear as of any that comes up. That the old one ended they do not hear, because the name was never free.
+   */
+  replace(stream: LiveStream, reason: string, options: Omit<LiveStreamOptions, 'name'>): LiveStream {
+    const { name } = stream;
+    if (this.#streams.get(name) !== stream) return this.publish(name, options);
+    const successor = new LiveStream({ ...options, name });
+    this.#streams.set(name, successor);
+    stream.end(reason);
+    this.#tell(this.#upListeners, successor);
+    return successor;
+  }
+
   find(name: string): LiveStream | undefined {
     return this.#streams.get(name);
   }
@@ -40,7 +54,7 @@ export class Hub {
     this.#tell(this.#downListeners, stream);
   }
 
-  /** Called after a stream has its name. Returns how to stop listening. */
+  /** Called after a stream has its name, also when it has replaced another one. Returns how to stop listening. */
   onUp(listener: StreamListener): () => void {
     return subscribe(this.#upListeners, listener);
   }

@@ -97,6 +97,7 @@ export class UnitBroadcast implements UnitSource {
     const isWebrtcReady = codec === 'h264' ? isWebrtcReadyH264(data, keyframe) : undefined;
     const isSameSize = known?.width === width && known.height === height;
     if (isSameSize && known.codec === codec && known.isWebrtcReady === isWebrtcReady) return;
-    this.setTracks({ ...this.#tracks, video: { codec, width, height, isWebrtcReady } });
+    const { frameRateFps } = known ?? {};
+    this.setTracks({ ...this.#tracks, video: { codec, width, height, frameRateFps, isWebrtcReady } });
   }
 }

@@ -125,6 +125,7 @@ class UnitBridge implements Shareable {
   size: PictureSize = { width: 0, height: 0 };
   hasEnded = false;
   readonly #options: UnitBridgeOptions;
+  readonly #tracks: RtpTracks;
   readonly #interleaver: Interleaver | undefined;
   #stream: LiveStream;
   #picture: ReadRendition | undefined;
@@ -139,7 +140,8 @@ class UnitBridge implements Shareable {
     this.streamId = options.streamId;
     this.#stream = options.stream;
     const { streamId, stream, worker, clock } = options;
-    const { video, audio } = rtpTracks(stream);
+    this.#tracks = rtpTracks(stream);
+    const { video, audio } = this.#tracks;
     worker.openUnitStream({ streamId, video, audio });
     if (video && audio) this.#interleaver = new Interleaver({ clock, onUnit: (unit) => this.#write(unit) });
     this.#readTracks();
@@ -222,8 +224,10 @@ class UnitBridge implements Shareable {
     };
   }
 
+  /** Sound that appears is none that these players have agreed to: they end, and get it when they come again. */
   #take(unit: MediaUnit): void {
-    if (this.#interleaver) this.#interleaver.push(unit);
+    if (!this.#tracks.audio && this.#stream.hasPublishedAudio) this.#end();
+    else if (this.#interleaver) this.#interleaver.push(unit);
     else this.#write(unit);
   }
 
@@ -248,7 +252,7 @@ class UnitBridge implements Shareable {
 
   #follow(next: LiveStream | undefined): void {
     if (this.hasEnded) return;
-    if (next?.id !== this.#stream.id || !isSame(rtpTracks(next), rtpTracks(this.#stream))) {
+    if (next?.id !== this.#stream.id || !isSame(rtpTracks(next), this.#tracks)) {
       this.#end();
       return;
     }

@@ -38,6 +38,32 @@ describe('Hub', () => {
     expect(heard).toEqual(['up a', 'down a undefined']);
   });
 
+  it('replaces a stream by another one without its name being free in between', () => {
+    const hub = new Hub(silentLogger);
+    const heard: string[] = [];
+    const first = publish(hub, 'a');
+    hub.onUp((stream) => heard.push(`up ${stream.id}`));
+    hub.onDown((stream) => heard.push(`down ${stream.id}`));
+    let found: LiveStream | undefined;
+    first.addReader({
+      label: 'test',
+      fromCachedGop: false,
+      maxQueueBytes: 1,
+      onUnit: () => true,
+      onEnd: (reason) => {
+        heard.push(reason);
+        found = hub.find('a');
+      },
+    });
+    const source = { setFramesWanted: () => {} };
+    const options = { id: 'second', source, tracks: {}, clock: new ManualClock(), logger: silentLogger };
+    const second = hub.replace(first, 'changed', options);
+    expect(heard).toEqual(['changed', 'up second']);
+    expect([found, hub.find('a'), first.hasEnded]).toEqual([second, second, true]);
+    hub.remove(first, 'late');
+    expect(hub.find('a')).toBe(second);
+  });
+
   it('waits for a stream that is not there yet', async () => {
     const hub = new Hub(silentLogger);
     const { signal } = new AbortController();

@@ -63,17 +63,15 @@ function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false,
     },
   };
   let keyframesAsked = 0;
-  const source: LiveStreamSource = {
+  const source: { -readonly [Field in keyof LiveStreamSource]: LiveStreamSource[Field] } = {
     setFramesWanted: () => {},
     isSilent,
     ...(!isForeign && { webrtcStreamId: 'P', requestKeyframe: () => void keyframesAsked++ }),
   };
   const stream = hub.publish('cam', { id: 'P', source, tracks, clock, logger: silentLogger });
   /** As a publisher does whose tracks have changed. */
-  const replace = (changed: Tracks) => {
-    hub.remove(hub.find('cam')!, 'replaced');
-    return hub.publish('cam', { id: 'P', source, tracks: changed, clock, logger: silentLogger });
-  };
+  const replace = (changed: Tracks) =>
+    hub.replace(hub.find('cam')!, 'replaced', { id: 'P', source, tracks: changed, clock, logger: silentLogger });
   const worker = new FakeMediaWorker();
   let ids = 0;
   const playable = new WebrtcRenditions({
@@ -88,6 +86,7 @@ function setUp({ tracks = TRACKS, preserveAspectRatio = true, isForeign = false,
     clock,
     hub,
     stream,
+    source,
     replace,
     worker,
     encoders,
@@ -340,6 +339,25 @@ describe('a stream that did not come by WebRTC', () => {
     expect(worker.unitStreams.get(streamId)!.filter(({ kind }) => kind === 'audio')).toEqual([]);
     expect(worker.unitStreams.get(streamId)!).toHaveLength(25);
     expect(soundEncoders).toEqual([]);
+  });
+
+  it('ends for players that have agreed to no sound when there is some, which those who come get', async () => {
+    const { playable, worker, stream, source, clock } = setUp({ isForeign: true, tracks: AAC, isSilent: true });
+    const { release } = playable.lease(SOURCE, NO_WISH)!;
+    stream.writeUnit({ ...videoUnit(0), isKeyframe: true, data: READY_SPS });
+    expect(worker.unitStreams.size).toBe(1);
+    source.isSilent = false;
+    stream.writeUnit(videoUnit(40));
+    expect(worker.unitStreams.size).toBe(0);
+    const { streamId } = playable.lease(SOURCE, NO_WISH)!;
+    for (let ms = 80; ms < 1000; ms += 40) {
+      stream.writeUnit({ ...videoUnit(ms), isKeyframe: ms === 80, data: READY_SPS });
+      for (const audioMs of [ms, ms + 20]) stream.writeUnit(audioUnit(audioMs, 3, 'aac'));
+      await Promise.resolve();
+      clock.advance(40);
+    }
+    expect(worker.unitStreams.get(streamId)!.some(({ kind }) => kind === 'audio')).toBe(true);
+    release();
   });
 
   it('of sound alone is played without a picture, whatever size is asked for', () => {

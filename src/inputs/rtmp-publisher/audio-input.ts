@@ -1,5 +1,8 @@
+import type { Clock } from '../../domain/clock.ts';
+import { ProtocolError } from '../../domain/errors.ts';
 import type { Logger } from '../../domain/logger.ts';
-import type { AudioTrack, AudioUnit } from '../../domain/media.ts';
+import { type AudioTrack, type AudioUnit, isSameAudio } from '../../domain/media.ts';
+import { RateLimit } from '../../domain/rate-limit.ts';
 import { isAacLcAnnounceable, parseAudioSpecificConfig } from '../../protocol/aac/audio-specific-config.ts';
 import { AAC_FRAME_SAMPLES, silentAacOf } from '../../protocol/aac/silence.ts';
 import { parseFlvAudio } from '../../protocol/flv/audio-tag.ts';
@@ -8,8 +11,15 @@ import { opusDurationUs } from '../../protocol/opus/duration.ts';
 import { SPEEX_FRAME_US, speexFrames } from '../../protocol/speex/frames.ts';
 import type { FlvAudioTranscode, FlvAudioTranscoders } from '../../transcode/flv-audio.ts';
 import type { PublisherTimeline } from './publisher-timeline.ts';
+import { SILENT_SOUND } from './silent-sound.ts';
 
 const G711_RATE_HZ = 8000;
+/** 20 ms. */
+const G711_PIECE_SAMPLES = 160;
+/** Encoders put a quarter of a second into a message. */
+const MAX_G711_SAMPLES = 4 * G711_RATE_HZ;
+/** Each may cost a process: no encoder does it more often. */
+const CHANGES = { perSecond: 0.1, burst: 10 };
 const PCMA: AudioTrack = { codec: 'pcma', sampleRateHz: G711_RATE_HZ, channels: 1 };
 const PCMU: AudioTrack = { codec: 'pcmu', sampleRateHz: G711_RATE_HZ, channels: 1 };
 /** As over RTP, whatever the packets hold (RFC 7587 §4.1). */
@@ -22,14 +32,24 @@ const TAG_HEAD = {
   aacFrame: Buffer.from('af01', 'hex'),
   mp3: Buffer.from('2f', 'hex'),
   speex: Buffer.from('b6', 'hex'),
-  stereoPcma: Buffer.from('73', 'hex'),
-  stereoPcmu: Buffer.from('83', 'hex'),
+} as const;
+/** By the number of channels; the hub knows no stereo. */
+const G711 = {
+  pcma: {
+    1: { track: PCMA, tagHead: Buffer.from('72', 'hex') },
+    2: { track: undefined, tagHead: Buffer.from('73', 'hex') },
+  },
+  pcmu: {
+    1: { track: PCMU, tagHead: Buffer.from('82', 'hex') },
+    2: { track: undefined, tagHead: Buffer.from('83', 'hex') },
+  },
 } as const;
 
 export interface AudioInputOptions {
   readonly timeline: PublisherTimeline;
   readonly logger: Logger;
   readonly legacyAudio: FlvAudioTranscoders;
+  readonly clock: Clock;
   /** Copies, on the timeline, of the codec of `track` at the time of the call. */
   readonly onUnit: (unit: AudioUnit) => void;
 }
@@ -53,12 +73,15 @@ interface Sound {
 
 /**
  * Audio messages of one publisher → units. AAC, G.711 and Opus stay as they are; MP3, Speex, unusual AAC and G.711 in stereo become
- * AAC of 48 kHz stereo. A message with the timestamp of the one before it is placed behind that one, as some encoders send
+ * AAC of 48 kHz stereo; so does everything that FLV has a tag for when the stream has that sound already (`keep`). A message with the timestamp of the one before it is placed behind that one, as some encoders send
  * the same timestamp for ever. Closed by whoever made it.
  */
 export class AudioInput {
   readonly #options: AudioInputOptions;
+  readonly #changes: RateLimit;
   #track: AudioTrack | undefined;
+  /** The sound of the stream is what transcoders give. */
+  #keepsTranscoded = false;
   #aac: AacFormat | undefined;
   #legacy: { readonly key: string; readonly input: FlvAudioTranscode } | undefined;
   #lastTimestampMs = -1;
@@ -67,6 +90,7 @@ export class AudioInput {
 
   constructor(options: AudioInputOptions) {
     this.#options = options;
+    this.#changes = new RateLimit(options.clock, CHANGES);
   }
 
   /** What comes, as soon as it is known. Replaced by another object only when it has changed. */
@@ -79,7 +103,12 @@ export class AudioInput {
     return this.#hasUnsupported;
   }
 
-  /** Throws ProtocolError for a body that is malformed. */
+  /** The stream has this sound from now on, and goes on having it where a transcoder can see to that. */
+  keep(track: AudioTrack): void {
+    this.#keepsTranscoded = isSameAudio(track, SILENT_SOUND);
+  }
+
+  /** Throws ProtocolError for a body that is malformed, and RTMP_SOUND_CHANGES when its codec or format changes all the time. */
   write(body: Buffer, timestampMs: number, arrivalUs: number): void {
     const audio = parseFlvAudio(body);
     const sound = (data: Buffer, durationUs: number): Sound => ({ data, durationUs, timestampMs, arrivalUs });
@@ -91,17 +120,23 @@ export class AudioInput {
         if (this.#aac) this.#aacFrame(this.#aac, sound(audio.frame, this.#aac.frameUs));
         return;
       case 'opus-config':
-        this.#use(OPUS);
+        this.#changeTo(OPUS);
         return;
       case 'opus-frame':
         this.#direct(OPUS, sound(audio.frame, opusDurationUs(audio.frame)));
         return;
       case 'g711': {
         const { codec, samples, channels } = audio;
-        const isA = codec === 'pcma';
-        const piece = sound(samples, (samples.length * 1_000_000) / channels / G711_RATE_HZ);
-        if (channels === 1) this.#direct(isA ? PCMA : PCMU, piece);
-        else this.#transcode(isA ? TAG_HEAD.stereoPcma : TAG_HEAD.stereoPcmu, piece);
+        const { track, tagHead } = G711[codec][channels];
+        if (samples.length > channels * MAX_G711_SAMPLES) {
+          throw new ProtocolError('G711_LENGTH', `a message holds more than ${MAX_G711_SAMPLES} samples`);
+        }
+        // A packet of WebRTC could not hold what encoders put into a message.
+        for (const piece of piecesOf(samples, channels * G711_PIECE_SAMPLES)) {
+          const part = sound(piece, (piece.length * 1_000_000) / channels / G711_RATE_HZ);
+          if (track && !this.#mustTranscode(track)) this.#direct(track, part);
+          else this.#transcode(tagHead, part);
+        }
         return;
       }
       case 'mp3':
@@ -126,17 +161,18 @@ export class AudioInput {
     // Some encoders announce nothing before they announce their sound.
     if (audioSpecificConfig.length === 0) return;
     this.#aac = aacFormat(audioSpecificConfig);
-    if (this.#aac.track) this.#use(this.#aac.track);
+    const { track } = this.#aac;
+    if (track && !this.#mustTranscode(track)) this.#changeTo(track);
   }
 
   #aacFrame({ track, header }: AacFormat, sound: Sound): void {
-    if (track) this.#direct(track, sound);
+    if (track && !this.#mustTranscode(track)) this.#direct(track, sound);
     else this.#transcode(TAG_HEAD.aacFrame, sound, header);
   }
 
   #direct(track: AudioTrack, sound: Sound): void {
     if (sound.data.length === 0 || sound.durationUs === 0) return;
-    this.#use(track);
+    this.#changeTo(track);
     this.close();
     const ptsUs = this.#place(sound);
     const durationUs = Math.round(sound.durationUs);
@@ -148,10 +184,12 @@ export class AudioInput {
     const { legacyAudio, logger, onUnit } = this.#options;
     const key = (header ?? tagHead).toString('hex');
     if (this.#legacy?.key !== key) {
+      if (this.#track) this.#requireRare();
       this.close();
       this.#legacy = { key, input: legacyAudio.flvAudio({ header, logger, onUnit }) };
+      const { track } = this.#legacy.input;
+      if (!isSameAudio(track, this.#track)) this.#track = track;
     }
-    this.#use(this.#legacy.input.track);
     const ptsUs = this.#place(sound);
     const durationUs = Math.round(sound.durationUs);
     this.#legacy.input.feed({ ptsUs, durationUs, data: Buffer.concat([tagHead, sound.data]) });
@@ -165,11 +203,19 @@ export class AudioInput {
     return ptsUs;
   }
 
-  #use(track: AudioTrack): void {
-    const known = this.#track;
-    const isKnown =
-      known?.codec === track.codec && known.sampleRateHz === track.sampleRateHz && known.channels === track.channels;
-    if (!isKnown) this.#track = track;
+  #mustTranscode(track: AudioTrack): boolean {
+    return this.#keepsTranscoded && !isSameAudio(track, SILENT_SOUND);
+  }
+
+  #changeTo(track: AudioTrack): void {
+    if (isSameAudio(track, this.#track)) return;
+    if (this.#track) this.#requireRare();
+    this.#track = track;
+  }
+
+  #requireRare(): void {
+    if (!this.#changes.take())
+      throw new ProtocolError('RTMP_SOUND_CHANGES', 'the format of the sound changes all the time');
   }
 
   #noteUnsupported(codec: string): void {
@@ -177,6 +223,11 @@ export class AudioInput {
     this.#hasUnsupported = true;
     this.#options.logger.warn({ codec }, 'a publisher sends sound of a codec that is not supported; it is ignored');
   }
+}
+
+function piecesOf(bytes: Buffer, pieceBytes: number): Buffer[] {
+  const count = Math.ceil(bytes.length / pieceBytes);
+  return Array.from({ length: count }, (_, n) => bytes.subarray(n * pieceBytes, (n + 1) * pieceBytes));
 }
 
 /** Throws AAC_CONFIG_TRUNCATED and AAC_CONFIG_RESERVED. */

@@ -1,9 +1,11 @@
 import type { CancelTimer, Clock } from '../../domain/clock.ts';
 import type { Logger } from '../../domain/logger.ts';
-import type { AudioTrack, MediaUnit, Tracks, VideoTrack } from '../../domain/media.ts';
+import { ProtocolError } from '../../domain/errors.ts';
+import { isSameAudio, type MediaUnit, type Tracks, type VideoTrack } from '../../domain/media.ts';
 import { GopCache } from '../../hub/gop-cache.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { LiveStream } from '../../hub/live-stream.ts';
+import type { AmfValue } from '../../protocol/amf0/values.ts';
 import { readMetadata } from '../../protocol/flv/metadata.ts';
 import { decodeMessage } from '../../protocol/rtmp/messages.ts';
 import { MESSAGE_TYPE, type RawMessage } from '../../protocol/rtmp/raw-message.ts';
@@ -30,8 +32,8 @@ export interface LivePublicationOptions extends RtmpPublicationOptions {
 
 /**
  * `probing` → it is not yet known which tracks come: units wait, within the bounds of a GOP cache.
- * `live`    → the stream is in the hub. A track that appears or changes its format replaces that stream under the same name,
- *             at once and with the pictures since the last keyframe.
+ * `live`    → the stream is in the hub. Sound that appears takes the place of its silence. A track that changes in any way that cannot
+ *             be hidden replaces that stream under the same name, at once and with the pictures since the last keyframe.
  * `ended`   → `onEnd` was called, or `close`: messages are ignored.
  */
 export class LivePublication implements RtmpPublication {
@@ -57,7 +59,7 @@ export class LivePublication implements RtmpPublication {
     const timeline = new PublisherTimeline();
     this.#options = options;
     this.#video = new VideoInput(timeline, logger);
-    this.#audio = new AudioInput({ timeline, logger, legacyAudio, onUnit: (unit) => this.#take(unit) });
+    this.#audio = new AudioInput({ timeline, logger, legacyAudio, clock, onUnit: (unit) => this.#take(unit) });
     this.#lastMediaUs = clock.monotonicUs();
     this.#watchIdle(options.idleTimeoutMs);
   }
@@ -102,11 +104,23 @@ export class LivePublication implements RtmpPublication {
     if (this.#state === 'probing') this.#probe();
   }
 
+  /** Data is no more than a hint: what is in it that nobody here can read harms nothing. */
   #readMetadata(message: RawMessage): void {
-    const decoded = decodeMessage(message);
-    const metadata = decoded.kind === 'data' ? readMetadata(decoded.values) : undefined;
+    const metadata = readMetadata(this.#valuesOf(message));
     if (!metadata || (!metadata.videoCodec && !metadata.audioCodec)) return;
+    this.#video.announce(metadata.frameRateFps);
     this.#announced = { video: metadata.videoCodec !== undefined, audio: metadata.audioCodec !== undefined };
+  }
+
+  #valuesOf(message: RawMessage): readonly AmfValue[] {
+    try {
+      const decoded = decodeMessage(message);
+      return decoded.kind === 'data' ? decoded.values : [];
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#options.logger.debug({ code: error.code }, 'a data message of a publisher cannot be read; it is ignored');
+      return [];
+    }
   }
 
   #take(unit: MediaUnit): void {
@@ -155,9 +169,8 @@ export class LivePublication implements RtmpPublication {
   #followTracks(): void {
     const audio = this.#audio.track ?? SILENT_SOUND;
     const isSameVideo = (this.#video.track === undefined) === (this.#tracks.video === undefined);
-    if (isSameVideo && isSameSound(audio, this.#tracks.audio)) return;
+    if (isSameVideo && isSameAudio(audio, this.#tracks.audio)) return;
     this.#options.logger.info({ before: this.#tracks, audio }, 'a publisher has changed its tracks');
-    if (this.#stream) this.#options.hub.remove(this.#stream, REPLACED);
     this.#publish();
     // The encoder's next keyframe may be far.
     for (const unit of this.#recent.units) if (unit.kind === 'video') this.#give(unit);
@@ -165,14 +178,23 @@ export class LivePublication implements RtmpPublication {
 
   #publish(): void {
     const { hub, name, mediaSessionId, clock, logger } = this.#options;
-    this.#tracks = { video: this.#video.track, audio: this.#audio.track ?? SILENT_SOUND };
-    this.#stream = hub.publish(name, {
+    const sound = this.#audio;
+    const tracks = { video: this.#video.track, audio: sound.track ?? SILENT_SOUND };
+    const options = {
       id: mediaSessionId,
-      source: { setFramesWanted: () => {}, isSilent: this.#audio.track === undefined },
-      tracks: this.#tracks,
+      source: {
+        setFramesWanted: () => {},
+        get isSilent() {
+          return sound.track === undefined;
+        },
+      },
+      tracks,
       clock,
       logger,
-    });
+    };
+    this.#tracks = tracks;
+    this.#stream = this.#stream ? hub.replace(this.#stream, REPLACED, options) : hub.publish(name, options);
+    sound.keep(tracks.audio);
   }
 
   #noteFormat(): void {
@@ -196,9 +218,4 @@ export class LivePublication implements RtmpPublication {
       onEnd(isUnusable ? 'no_media' : 'idle');
     });
   }
-}
-
-function isSameSound(left: AudioTrack, right: AudioTrack | undefined): boolean {
-  if (left === right) return true;
-  return left.codec === right?.codec && left.sampleRateHz === right.sampleRateHz && left.channels === right.channels;
 }

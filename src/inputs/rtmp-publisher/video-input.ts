@@ -21,6 +21,7 @@ export class VideoInput {
   readonly #avc = new AvcInput();
   #nalLengthBytes = 4;
   #track: VideoTrack | undefined;
+  #frameRateFps: number | undefined;
   #leadUs = 0;
   #hasUnsupported = false;
 
@@ -37,6 +38,11 @@ export class VideoInput {
   /** Pictures of a codec that nobody here can use came. */
   get hasUnsupported(): boolean {
     return this.#hasUnsupported;
+  }
+
+  /** What the encoder says of itself before its first picture. */
+  announce(frameRateFps: number | undefined): void {
+    this.#frameRateFps = frameRateFps;
   }
 
   /** Throws ProtocolError for a body that is malformed. Undefined for what is no picture, or precedes the first keyframe. */
@@ -79,7 +85,7 @@ export class VideoInput {
 
   #noteSize({ width, height }: { readonly width: number; readonly height: number }): void {
     if (this.#track?.width === width && this.#track.height === height) return;
-    this.#track = { codec: 'h264', width, height };
+    this.#track = { codec: 'h264', width, height, frameRateFps: this.#frameRateFps };
   }
 
   #noteUnsupported(codec: string): void {

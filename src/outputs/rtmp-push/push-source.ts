@@ -1,5 +1,5 @@
 import type { MediaUnit, Tracks } from '../../domain/media.ts';
-import type { RunEnd } from '../../domain/transponder.ts';
+import type { ExitClass, RunEnd } from '../../domain/transponder.ts';
 import type { LiveStream } from '../../hub/live-stream.ts';
 import { planVideo } from '../../hub/plan-video.ts';
 import type { RenditionLease } from '../../hub/renditions.ts';
@@ -74,8 +74,7 @@ export class PushSource {
       maxQueueBytes: bounds.maxQueueBytes,
       maxQueueUs: bounds.maxQueueMs * 1000,
       onUnit: (unit) => this.#unit(unit),
-      // A rendition also ends when its transcoder has given up; that is no end of the stream.
-      onEnd: (reason) => onEnd({ exitClass: stream.hasEnded ? 'source_gone' : 'crash', detail: reason }),
+      onEnd: (reason) => onEnd({ exitClass: this.#endClass(), detail: reason }),
     });
     if (stream.tracks.video && !this.hasVideo) this.#pictureWatch = this.#watchForPicture();
   }
@@ -88,6 +87,13 @@ export class PushSource {
     this.#reader?.close();
     this.#pictureWatch?.close();
     this.#lease.release();
+  }
+
+  /** A rendition also ends when its transcoder has given up; that is no end of the stream. One that was replaced goes on. */
+  #endClass(): ExitClass {
+    const { services, stream } = this.#options;
+    if (!stream.hasEnded) return 'crash';
+    return services.hub.find(stream.name) ? 'replan' : 'source_gone';
   }
 
   #unit(unit: MediaUnit): boolean {

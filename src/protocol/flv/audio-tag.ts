@@ -10,7 +10,7 @@ export type FlvAudio =
   | { readonly kind: 'aac-frame'; readonly frame: Buffer }
   | { readonly kind: 'opus-config'; readonly channels: number }
   | { readonly kind: 'opus-frame'; readonly frame: Buffer }
-  | { readonly kind: 'g711'; readonly codec: 'pcma' | 'pcmu'; readonly samples: Buffer; readonly channels: number }
+  | { readonly kind: 'g711'; readonly codec: 'pcma' | 'pcmu'; readonly samples: Buffer; readonly channels: 1 | 2 }
   /** One or more whole frames, whose own headers tell rate and channels. */
   | { readonly kind: 'mp3'; readonly frames: Buffer }
   /** 16 kHz, mono. */
@@ -42,7 +42,7 @@ export function parseFlvAudio(body: Buffer): FlvAudio {
     case SOUND_FORMAT.pcma:
     case SOUND_FORMAT.pcmu: {
       const codec = soundFormat === SOUND_FORMAT.pcma ? 'pcma' : 'pcmu';
-      return { kind: 'g711', codec, samples: data, channels: 1 + (first & STEREO_FLAG) };
+      return { kind: 'g711', codec, samples: data, channels: (first & STEREO_FLAG) === 0 ? 1 : 2 };
     }
     case SOUND_FORMAT.speex:
       return { kind: 'speex', frames: data };

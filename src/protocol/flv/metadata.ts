@@ -51,8 +51,9 @@ export function metadataValues({ video, audio }: Tracks): AmfValue[] {
   const properties: AmfObject = {};
   if (video) {
     properties['videocodecid'] = CODEC_ID_AVC;
-    const { width, height } = video;
+    const { width, height, frameRateFps } = video;
     if (width > 0 && height > 0) Object.assign(properties, { width, height });
+    if (frameRateFps !== undefined) properties['framerate'] = frameRateFps;
   }
   if (audio) {
     properties['audiocodecid'] = CODEC_ID_AAC;

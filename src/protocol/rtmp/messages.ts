@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../domain/errors.ts';
-import { decodeAmf0 } from '../amf0/decode.ts';
+import { type AmfLimits, DEFAULT_AMF_LIMITS, decodeAmf0 } from '../amf0/decode.ts';
 import { encodeAmf0 } from '../amf0/encode.ts';
 import type { AmfValue } from '../amf0/values.ts';
 import { MESSAGE_TYPE } from './raw-message.ts';
@@ -59,6 +59,8 @@ export type RtmpMessage =
   | { readonly kind: 'unknown'; readonly typeId: number };
 
 const MAX_AGGREGATE_PARTS = 4096;
+/** `onMetaData` of a file may list all of its keyframes; the length of the message is the bound. */
+const DATA_LIMITS: AmfLimits = { ...DEFAULT_AMF_LIMITS, maxValues: 32_768 };
 const FLV_TAG_HEADER_BYTES = 11;
 const FLV_BACK_POINTER_BYTES = 4;
 
@@ -88,7 +90,7 @@ export function decodeMessage(raw: RawMessage): RtmpMessage {
       return decodeCommand(amf0Part(raw), streamId);
     case MESSAGE_TYPE.dataAmf0:
     case MESSAGE_TYPE.dataAmf3:
-      return { kind: 'data', values: decodeAmf0(amf0Part(raw)), timestampMs, streamId };
+      return { kind: 'data', values: decodeAmf0(amf0Part(raw), DATA_LIMITS), timestampMs, streamId };
     case MESSAGE_TYPE.audio:
       return { kind: 'audio', payload, timestampMs, streamId };
     case MESSAGE_TYPE.video:

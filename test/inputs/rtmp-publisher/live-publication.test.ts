@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Hub } from '../../../src/hub/hub.ts';
 import { type Logger, silentLogger } from '../../../src/domain/logger.ts';
+import { amfObject } from '../../../src/protocol/amf0/values.ts';
 import { AAC_FRAME_SAMPLES } from '../../../src/protocol/aac/silence.ts';
 import { MESSAGE_TYPE } from '../../../src/protocol/rtmp/raw-message.ts';
 import type { TimedAudio } from '../../../src/transcode/audio-input.ts';
@@ -37,11 +38,11 @@ function open(options: Partial<RigOptions<ManualClock>> = {}): PublicationRig<Ma
 }
 
 /** A publication that is live with H.264 and AAC; the reader has its first keyframe. */
-function openLive(options: Partial<RigOptions<ManualClock>> = {}): PublicationRig<ManualClock> {
+function openLive(options: Partial<RigOptions<ManualClock>> = {}, sound = aacConfig()): PublicationRig<ManualClock> {
   const rig = open(options);
   rig.write(MESSAGE_TYPE.dataAmf0, 0, BOTH);
   rig.video(0, avcConfig());
-  rig.audio(0, aacConfig());
+  rig.audio(0, sound);
   rig.video(0, keyframe());
   return rig;
 }
@@ -209,8 +210,7 @@ describe('what an RTMP encoder publishes', () => {
     ['HE-AAC of 44.1 kHz, whose core has 22.05', Buffer.from('af002b920800', 'hex'), 46.44],
     ['AAC of 5.1', aacConfig(48_000, 6), 21.333],
   ])('has the sound of %s without holes', (_, config, frameMs) => {
-    const rig = openLive();
-    rig.audio(10, config);
+    const rig = openLive({}, config);
     rig.video(15, keyframe());
     for (let index = 0; index < 50; index++) rig.audio(10 + Math.floor(index * frameMs), aacFrame(index));
     const sounds = rig.sounds.filter(({ data }) => data.length === 20);
@@ -240,8 +240,25 @@ describe('what an RTMP encoder publishes', () => {
     expect(shape(rig)).toBe('a0 a20 a40 a60 a80 a100 a120 a140 a160 a180');
   });
 
+  it('is cut into pieces of 20 ms where an encoder puts more into a message, as ffmpeg does', () => {
+    const rig = open();
+    rig.write(MESSAGE_TYPE.dataAmf0, 0, metadata({ audiocodecid: 7 }));
+    for (let index = 0; index < 4; index++) {
+      rig.audio(256 * index, Buffer.concat([Buffer.from([0x72]), Buffer.alloc(2048, index)]));
+    }
+    const { sounds } = rig;
+    expect(Buffer.concat(sounds.map(({ data }) => data)).length).toBe(4 * 2048);
+    for (const [index, { ptsUs, durationUs, data }] of sounds.entries()) {
+      expect(durationUs).toBe(data.length * 125);
+      expect(durationUs).toBeLessThanOrEqual(20_000);
+      expect(sounds[index + 1]?.ptsUs ?? ptsUs + durationUs).toBe(ptsUs + durationUs);
+    }
+    const hour = Buffer.concat([Buffer.from([0x72]), Buffer.alloc(8000 * 3600)]);
+    expect(protocolErrorCode(() => rig.audio(1024, hour))).toBe('G711_LENGTH');
+  });
+
   it('begins that other stream with the pictures since the last keyframe, which the encoder does not send again', () => {
-    const rig = openLive();
+    const rig = openLive({}, aacConfig(48_000, 1));
     for (const ms of [40, 80]) rig.video(ms, avcFrame([P_SLICE]));
     rig.units.length = 0;
     rig.audio(100, aacConfig(44_100, 2));
@@ -252,11 +269,10 @@ describe('what an RTMP encoder publishes', () => {
     expect(rig.videos.map(({ isKeyframe }) => isKeyframe)).toEqual([true, false, false, false]);
   });
 
-  it('is another stream of the same name, on the same timeline, when its sound appears or changes', () => {
-    const rig = open();
-    rig.write(MESSAGE_TYPE.dataAmf0, 0, metadata({ videocodecid: 7 }));
-    rig.video(0, avcConfig());
-    rig.video(0, keyframe());
+  it('is another stream of the same name, on the same timeline, when its sound changes, and the name is never free', () => {
+    const rig = openLive({}, aacConfig(48_000, 1));
+    const down: string[] = [];
+    rig.hub.onDown(({ name }) => down.push(name));
     rig.audio(500, aacConfig(44_100, 2));
     rig.audio(500, aacFrame());
     expect(rig.streams).toHaveLength(2);
@@ -267,7 +283,10 @@ describe('what an RTMP encoder publishes', () => {
     expect(rig.videos.at(-1)!.ptsUs).toBe(1_520_000);
     rig.audio(523, Buffer.concat([Buffer.from([0x72]), Buffer.alloc(160, 0x55)]));
     expect(rig.streams).toHaveLength(3);
-    expect(rig.events).toEqual(['live h264 -']);
+    expect(rig.events).toEqual(['live h264 aac']);
+    expect(down).toEqual([]);
+    rig.publication.close('over');
+    expect(down).toEqual(['s']);
   });
 
   it('stays the same stream when sound appears that is like the silence it had', () => {
@@ -275,11 +294,13 @@ describe('what an RTMP encoder publishes', () => {
     rig.write(MESSAGE_TYPE.dataAmf0, 0, metadata({ videocodecid: 7 }));
     rig.video(0, avcConfig());
     rig.video(0, keyframe());
+    expect(rig.streams[0]!.hasPublishedAudio).toBe(false);
     rig.audio(20, aacConfig());
     rig.audio(20, aacFrame());
     rig.video(40, deltaFrame());
     rig.audio(41, aacFrame());
     expect(rig.streams).toHaveLength(1);
+    expect(rig.streams[0]!.hasPublishedAudio).toBe(true);
     expect(rig.sounds.map(({ data }) => data.length)).toEqual([6, 20, 20]);
   });
 
@@ -393,6 +414,39 @@ describe('sound of an RTMP encoder that only a transcoder knows', () => {
     expect(legacyAudio.closed).toBe(1);
   });
 
+  it.each([
+    ['AAC of 44.1 kHz', [aacConfig(44_100, 2), aacFrame()]],
+    ['mono AAC', [aacConfig(48_000, 1), aacFrame()]],
+    ['G.711', [Buffer.concat([Buffer.from([0x72]), Buffer.alloc(160)])]],
+    ['MP3', [MP3]],
+  ])('is any sound that comes later than the stream, which stays the same: %s', (_, bodies) => {
+    const legacyAudio = new Transcoders();
+    const rig = open({ legacyAudio });
+    rig.write(MESSAGE_TYPE.dataAmf0, 0, metadata({ videocodecid: 7 }));
+    rig.video(0, avcConfig());
+    rig.video(0, keyframe());
+    for (const body of bodies) rig.audio(500, body);
+    rig.video(520, deltaFrame());
+    expect([rig.streams.length, rig.ended, legacyAudio.fed.length]).toEqual([1, [], 1]);
+    expect(rig.streams[0]!.hasPublishedAudio).toBe(true);
+    rig.audio(700, aacConfig());
+    rig.audio(700, aacFrame());
+    expect([rig.streams.length, legacyAudio.closed]).toEqual([1, 1]);
+  });
+
+  it('that changes all the time costs no more than a few transcoders, and then its encoder the connection', () => {
+    const legacyAudio = new Transcoders();
+    const rig = open({ legacyAudio });
+    const speex = Buffer.concat([Buffer.from([0xb6]), Buffer.alloc(45, 0x1d)]);
+    const change = (n: number) => rig.audio(26 * n, n % 2 === 0 ? MP3 : speex);
+    let codes = Array.from({ length: 100 }, (_, n) => protocolErrorCode(() => change(n)));
+    expect(codes.indexOf('RTMP_SOUND_CHANGES')).toBe(11);
+    expect(legacyAudio.opened).toHaveLength(11);
+    rig.clock.advance(10_000);
+    codes = Array.from({ length: 3 }, (_, n) => protocolErrorCode(() => change(200 + n)));
+    expect(codes).toEqual(['none', 'none', 'RTMP_SOUND_CHANGES']);
+  });
+
   it('gets another transcoder when its codec changes, and none when nothing can be read of it', () => {
     const legacyAudio = new Transcoders();
     const rig = open({ legacyAudio });
@@ -414,6 +468,31 @@ describe('sound of an RTMP encoder that only a transcoder knows', () => {
     rig.audio(67, aacConfig());
     rig.audio(67, aacFrame());
     expect(legacyAudio.closed).toBe(3);
+  });
+});
+
+describe('data of an RTMP encoder', () => {
+  it('tells the frame rate, also where it lists the keyframes of a file', () => {
+    const rig = open();
+    const times = Array.from({ length: 600 }, (_, n) => 2 * n);
+    const keyframes = amfObject({ times, filepositions: times });
+    rig.write(MESSAGE_TYPE.dataAmf0, 0, metadata({ videocodecid: 7, framerate: 25, keyframes }));
+    rig.video(0, avcConfig());
+    rig.video(0, keyframe());
+    expect(rig.streams[0]!.tracks.video).toMatchObject({ frameRateFps: 25 });
+  });
+
+  it.each([
+    ['text in AMF3', MESSAGE_TYPE.dataAmf3, '0002000a6f6e5465787444617461110a0b01'],
+    ['XML', MESSAGE_TYPE.dataAmf0, '02000a6f6e584d50446174610f00000002783e'],
+    ['a reference', MESSAGE_TYPE.dataAmf0, '02000a6f6e437565506f696e74070000'],
+    ['nothing that is AMF', MESSAGE_TYPE.dataAmf0, 'ffffffff'],
+    ['a string that is cut', MESSAGE_TYPE.dataAmf0, '02ffff6f6e'],
+  ])('that nobody here can read is ignored: %s', (_, typeId, hex) => {
+    const rig = openLive();
+    rig.write(typeId, 20, Buffer.from(hex, 'hex'));
+    rig.video(40, deltaFrame());
+    expect(rig.videos).toHaveLength(2);
   });
 });
 

@@ -38,7 +38,7 @@ async function startRun(more: Partial<PushRunOptions> = {}, ffmpegPath = DEAF_FF
   const clock = new ManualClock();
   const logger = silentLogger;
   const hub = new Hub(logger);
-  const stream = hub.publish('source', {
+  const streamOptions = {
     id: 'publisher',
     source: { setFramesWanted: () => {} },
     tracks: {
@@ -47,7 +47,8 @@ async function startRun(more: Partial<PushRunOptions> = {}, ffmpegPath = DEAF_FF
     },
     clock,
     logger,
-  });
+  } as const;
+  const stream = hub.publish('source', streamOptions);
   const noTranscoder = (): never => expect.unreachable('nothing needs a transcoder');
   const factory = createRtmpPushFactory({
     hub,
@@ -86,6 +87,7 @@ async function startRun(more: Partial<PushRunOptions> = {}, ffmpegPath = DEAF_FF
     gate,
     hub,
     stream,
+    streamOptions,
     clock,
     destination,
     events,
@@ -138,6 +140,16 @@ describe('a push that is tried again', () => {
     expect(await push.ended()).toMatchObject({ exitClass: 'source_gone' });
     expect(push.types()).toEqual(['publishing', 'ended']);
     await push.isLeft();
+  });
+
+  it('is to be begun anew when its source was replaced under its name', async () => {
+    const push = await startRun(RETRY);
+    push.media();
+    await push.asked();
+    push.accept();
+    await push.told('spawned');
+    push.hub.replace(push.stream, 'other tracks', push.streamOptions);
+    expect(await push.ended()).toMatchObject({ exitClass: 'replan', detail: 'other tracks' });
   });
 
   it('ends when the gate is closed while the destination is asked', async () => {
