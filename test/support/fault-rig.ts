@@ -12,6 +12,8 @@ const BYSTANDERS = 9;
 const START_TIMEOUT_MS = 20_000;
 /** A report tells of at least that much: it waits for what is on its way. */
 const MIN_MEDIA_MS = 200;
+/** What the publisher did so long ago may have an effect only now: it sends a report every second or so. */
+const EFFECT_MS = 5000;
 
 export interface PushStep {
   /** Wall clock. */
@@ -28,9 +30,15 @@ export interface EndedRun {
 
 /** What happened to the nine healthy pushes since the rig began or was last asked. */
 export interface BystanderReport extends TakenMedia {
-  /** How much less than the time that passed the slowest of them got. */
+  /** How much less than the publisher sent the slowest of them got. */
   readonly behindMs: number;
   readonly restarts: number;
+  /** The states that they went to from ACTIVE. */
+  readonly leftActive: readonly string[];
+  /** Given up for want of time, of all of them. */
+  readonly droppedUnits: { readonly video: number; readonly audio: number };
+  /** By how much the publisher itself sent unevenly. */
+  readonly sourceJitterMs: number;
 }
 
 /**
@@ -113,17 +121,32 @@ async function build(
   );
   await Promise.all(ids.map((id) => reached(id, 'ACTIVE', START_TIMEOUT_MS)));
   const recordings = names.map((name) => new PublishedRecording(nginx.recordingPath(name)));
+  /** What the publisher had sent when a recording was last looked into. */
+  const sentMs = recordings.map(() => 0);
+  /** What has come of a recording since the last time, and how much less that is than what was sent. */
+  const take = async (n: number): Promise<TakenMedia & { readonly behindMs: number }> => {
+    const media = await recordings[n]!.take();
+    const more = publisher.video.mediaMs - sentMs[n]!;
+    sentMs[n]! += more;
+    return { ...media, behindMs: more - media.mediaMs };
+  };
   // Each recording must have begun; what is counted begins now.
   await Promise.all(
-    recordings.map((recording, n) =>
+    recordings.map((_, n) =>
       waitUntil(
-        async () => ((await recording.take().catch(() => undefined))?.mediaMs ? true : undefined),
+        async () => ((await take(n).catch(() => undefined))?.mediaMs ? true : undefined),
         START_TIMEOUT_MS,
         () => `no recording of ${names[n]}`,
       ),
     ),
   );
+  const countsOf = (id: string): BystanderCounts => ({
+    restarts: rowOf.get(id)!.restarts,
+    steps: stepsOf.all(id).length,
+    droppedUnits: app.pushStatus(id)?.droppedUnits ?? { video: 0, audio: 0 },
+  });
   let sinceMs = performance.now();
+  let counted = ids.map(countsOf);
   return {
     app,
     nginx,
@@ -139,26 +162,48 @@ async function build(
     reached,
     async bystanders() {
       const reports = recordings.map(() => NOTHING_TAKEN);
+      const behindMs = recordings.map(() => 0);
       await waitUntil(
         async () => {
-          const taken = await Promise.all(recordings.map((recording) => recording.take()));
-          taken.forEach((media, n) => (reports[n] = joined(reports[n]!, media)));
+          const taken = await Promise.all(recordings.map((_, n) => take(n)));
+          taken.forEach((media, n) => {
+            reports[n] = joined(reports[n]!, media);
+            behindMs[n]! += media.behindMs;
+          });
           return reports.every(({ mediaMs }) => mediaMs >= MIN_MEDIA_MS) || undefined;
         },
         START_TIMEOUT_MS,
         () => `media of all: ${JSON.stringify(reports)}`,
       );
-      const nowMs = performance.now();
-      const elapsedMs = nowMs - sinceMs;
-      sinceMs = nowMs;
+      const before = counted;
+      counted = ids.map(countsOf);
+      const gained = (read: (counts: BystanderCounts) => number): number =>
+        counted.reduce((sum, counts, n) => sum + Math.max(0, read(counts) - read(before[n]!)), 0);
+      const fromMs = sinceMs - EFFECT_MS;
+      sinceMs = performance.now();
       return {
         ...reports.reduce(worstOf),
-        behindMs: Math.max(...reports.map(({ mediaMs }) => elapsedMs - mediaMs)),
-        restarts: ids.reduce((sum, id) => sum + rowOf.get(id)!.restarts, 0),
+        behindMs: Math.max(...behindMs),
+        restarts: gained(({ restarts }) => restarts),
+        leftActive: ids
+          .flatMap((id, n) => stepsOf.all(id).slice(before[n]!.steps, counted[n]!.steps))
+          .map(({ toState }) => toState)
+          .filter((state) => state !== 'ACTIVE'),
+        droppedUnits: {
+          video: gained(({ droppedUnits }) => droppedUnits.video),
+          audio: gained(({ droppedUnits }) => droppedUnits.audio),
+        },
+        sourceJitterMs: Math.max(publisher.video.jitterMs(fromMs), publisher.audio.jitterMs(fromMs)),
       };
     },
     close,
   };
+}
+
+interface BystanderCounts {
+  readonly restarts: number;
+  readonly steps: number;
+  readonly droppedUnits: { readonly video: number; readonly audio: number };
 }
 
 const NOTHING_TAKEN: TakenMedia = { maxVideoGapMs: 0, maxAudioGapMs: 0, mediaMs: 0 };
