@@ -24,8 +24,15 @@ export interface ConnectionOptions {
   readonly onActivity: (activity: Activity) => void;
 }
 
-/** For what was sent last to go out, and the client to close. The end of the server waits for it. */
-const END_TIMEOUT_MS = 1000;
+/** For what was sent last to go out, and the client to close, where the server cannot wait any longer. */
+const DISMISSAL_MS = 1000;
+/**
+ * A player that lags is not cut off from the end of its stream: it has as long as it takes what it was sent, but no longer than this.
+ * Closing before that would answer its next acknowledgement by a reset, which throws away what is on its way.
+ */
+const END_STANDSTILL_MS = 3000;
+const END_TIMEOUT_MS = 20_000;
+const END_LOOK_MS = 500;
 /** Who has not been let in may not fill the memory: an encoder's first frames fit, and many such clients do no harm. */
 const IDLE_LIMITS = { maxMediaBytes: 1 << 20, maxUnfinishedBytes: 2 << 20 };
 const UINT32 = 0x100000000;
@@ -34,6 +41,8 @@ const UINT32 = 0x100000000;
 const MAX_READ_AHEAD_BYTES = 64 * 1024;
 /** As for pages: each may cost a question to the backend and lines of the log. */
 const COMMAND_RATE = { perSecond: 50, burst: 200 };
+/** Of any kind: empty ones take a byte each. An encoder that was held up may send what it has kept at once. */
+const MESSAGE_RATE = { perSecond: 2000, burst: 20_000 };
 
 /**
  * One client's socket: bytes in through the link to the commands, one message at a time, and everything that limits how much
@@ -52,6 +61,7 @@ export class RtmpConnection {
   readonly #commands: ClientCommands;
   readonly #setup: SetupDeadline;
   readonly #commandRate: RateLimit;
+  readonly #messageRate: RateLimit;
   readonly #closed = Promise.withResolvers<void>();
   /** Why we closed it; undefined while, and where, the client did. */
   #closeReason: string | undefined;
@@ -94,6 +104,7 @@ export class RtmpConnection {
     );
     this.#setup.run();
     this.#commandRate = new RateLimit(clock, COMMAND_RATE);
+    this.#messageRate = new RateLimit(clock, MESSAGE_RATE);
     socket.on('data', (bytes) => this.#receive(bytes));
     socket.on('error', (error) => this.#logger.debug({ error }, 'a client connection failed'));
     socket.on('close', () => this.#socketClosed());
@@ -104,16 +115,22 @@ export class RtmpConnection {
     return this.#closed.promise;
   }
 
+  /** At the server's wish, which is in a hurry. */
   close(reason: string): void {
     this.#commands.dismiss(reason);
+    if (this.#socket.destroyed) return;
+    this.#cancelEnd();
+    this.#cancelEnd = this.#options.clock.after(DISMISSAL_MS, () => this.#socket.destroy());
   }
 
   #receive(bytes: Buffer): void {
     this.#hasSpoken = true;
-    if (this.#closeReason !== undefined) return;
+    if (this.#socket.destroyed) return;
     try {
       this.#link.push(bytes);
-      if (this.#isAsking) this.#readAhead(bytes.length);
+      // Of who was sent away only the acknowledgements count.
+      if (this.#closeReason !== undefined) while (this.#link.take());
+      else if (this.#isAsking) this.#readAhead(bytes.length);
       else this.#takeMessages();
     } catch (error) {
       this.#fail(error);
@@ -124,6 +141,9 @@ export class RtmpConnection {
     while (!this.#isAsking && this.#closeReason === undefined) {
       const message = this.#link.take();
       if (!message) return;
+      if (!this.#messageRate.take()) {
+        return this.#cut('RTMP_MESSAGE_RATE', 'a client sends too many messages; it is cut off');
+      }
       if (isCommand(message) && !this.#commandRate.take()) {
         return this.#cut('RTMP_COMMAND_RATE', 'a client sends too many commands; it is cut off');
       }
@@ -198,7 +218,21 @@ export class RtmpConnection {
     this.#setup.hold();
     this.#socket.resume();
     this.#socket.end();
-    this.#cancelEnd = this.#options.clock.after(END_TIMEOUT_MS, () => this.#socket.destroy());
+    this.#awaitEnd();
+  }
+
+  #awaitEnd(): void {
+    const { clock } = this.#options;
+    const beganUs = clock.monotonicUs();
+    let movedUs = beganUs;
+    let takenBytes = this.#viewer.takenBytes;
+    this.#cancelEnd = clock.every(END_LOOK_MS, () => {
+      const nowUs = clock.monotonicUs();
+      if (this.#viewer.takenBytes !== takenBytes) movedUs = nowUs;
+      takenBytes = this.#viewer.takenBytes;
+      const isStill = nowUs - movedUs >= END_STANDSTILL_MS * 1000;
+      if (isStill || nowUs - beganUs >= END_TIMEOUT_MS * 1000) this.#socket.destroy();
+    });
   }
 
   #socketClosed(): void {

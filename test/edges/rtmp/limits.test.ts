@@ -1,6 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { ChunkWriter } from '../../../src/protocol/rtmp/chunk-writer.ts';
+import { MEDIA_STREAM_ID, OUT_CHUNK_SIZE } from '../../../src/protocol/rtmp/media.ts';
 import { MESSAGE_TYPE } from '../../../src/protocol/rtmp/raw-message.ts';
 import type { BackendAnswer } from '../../../src/services/backend.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -149,6 +152,72 @@ it('a client that sends more than fifty commands a second for long is cut off', 
   expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([
     { fields: { code: 'RTMP_COMMAND_RATE', client: client.endpoint } },
   ]);
+});
+
+describe('a player whose stream ends while it lags', () => {
+  async function lagging() {
+    const clock = new ManualClock();
+    const rtmp = await startRtmpHarness({ clock });
+    const publisher = await RtmpTestClient.publishing(rtmp.port, 'a');
+    rtmp.publications[0]!.options.onLive({});
+    const client = await RtmpTestClient.playing(rtmp.port, 'a');
+    client.socket.pause();
+    const writer = new ChunkWriter();
+    writer.setChunkSize(OUT_CHUNK_SIZE);
+    const payload = Buffer.alloc(1 << 20, 0x17);
+    const { viewer, onEnd } = rtmp.playbacks[0]!.options;
+    const picture = { typeId: MESSAGE_TYPE.video, timestampMs: 0, streamId: MEDIA_STREAM_ID, payload };
+    for (let n = 0; n < 20; n++) viewer.write(writer.encode(picture));
+    const errors: Error[] = [];
+    client.socket.on('error', (error) => errors.push(error));
+    publisher.socket.destroy();
+    await expect.poll(() => rtmp.connectionCount()).toBe(1);
+    onEnd('source_ended');
+    return { clock, rtmp, client, errors };
+  }
+
+  it('gets all of it and is told of the end, however long that takes while it goes on taking', async () => {
+    const { clock, rtmp, client, errors } = await lagging();
+    await using _ = rtmp;
+    const video = () => client.messages.filter(({ kind }) => kind === 'video').length;
+    for (let seen = 0; seen < 16; seen = video()) {
+      clock.advance(1000);
+      client.socket.resume();
+      await client.until(() => video() > seen, 'a picture');
+      client.socket.pause();
+    }
+    client.socket.resume();
+    await client.status('NetStream.Play.UnpublishNotify');
+    await client.closed;
+    expect([video(), errors]).toEqual([20, []]);
+    await expect.poll(() => clock.pendingTimers).toBe(0);
+  });
+
+  it.each([
+    ['three seconds after it has taken something for the last time', 3500, false],
+    ['after a second when the server stops', 1000, true],
+  ])('is cut off %s', async (_, ms, isStopped) => {
+    const { clock, rtmp, client } = await lagging();
+    await using __ = rtmp;
+    const closing = isStopped ? rtmp.close() : undefined;
+    clock.advance(ms - 500);
+    await setImmediate();
+    expect(rtmp.connectionCount()).toBe(1);
+    clock.advance(500);
+    await expect.poll(() => rtmp.connectionCount()).toBe(0);
+    await closing;
+    client.socket.destroy();
+  });
+});
+
+it('a client that sends empty messages without end is cut off', async () => {
+  const clock = new ManualClock();
+  await using rtmp = await startRtmpHarness({ clock });
+  await using client = await RtmpTestClient.publishing(rtmp.port, 'a');
+  client.media({ typeId: MESSAGE_TYPE.audio, timestampMs: 0, streamId: 1, payload: Buffer.alloc(0) });
+  client.socket.write(Buffer.alloc(64 * 1024, 0xc4));
+  await client.closed;
+  expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { code: 'RTMP_MESSAGE_RATE' } }]);
 });
 
 describe('the time of a client', () => {
