@@ -248,7 +248,13 @@ async function build(
   });
   const rtmpStreams = new RtmpStreams({
     streams,
-    publishers: new RtmpPublishers({ hub, legacyAudio: transcoders, clock, logger }),
+    publishers: new RtmpPublishers({
+      hub,
+      legacyAudio: transcoders,
+      clock,
+      logger,
+      idleTimeoutMs: config.rtmp_publisher_idle_timeout_ms,
+    }),
     players: rtmpPlayers,
     clock,
   });

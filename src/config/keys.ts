@@ -182,6 +182,11 @@ export const SECTIONS = {
       false,
       'true = RTMP players get no sound before the first picture; a stream without pictures cannot be played then.',
     ),
+    rtmp_publisher_idle_timeout_ms: key(
+      integer(1000, 3_600_000, 'ms'),
+      15_000,
+      'An RTMP encoder that sends no media for so long is ended, in milliseconds; its name is free then.',
+    ),
     rtmp_max_connections: key(integer(1, 1_000_000), 10_000, 'RTMP connections at once; more are refused.'),
     rtmp_max_idle_connections_per_address: key(
       integer(1, 1_000_000),

@@ -5,16 +5,14 @@ import type { FlvAudioTranscoders } from '../../transcode/flv-audio.ts';
 import { LivePublication } from './live-publication.ts';
 import type { RtmpPublication, RtmpPublicationOptions } from './rtmp-publication.ts';
 
-const IDLE_TIMEOUT_MS = 15_000;
-
 export interface RtmpPublishersOptions {
   readonly hub: Hub;
   /** For sound that is neither AAC nor G.711 nor Opus. */
   readonly legacyAudio: FlvAudioTranscoders;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Default 15 s. */
-  readonly idleTimeoutMs?: number | undefined;
+  /** `rtmp_publisher_idle_timeout_ms`: an encoder that sends nothing for so long is ended. */
+  readonly idleTimeoutMs: number;
 }
 
 /** Brings what RTMP encoders publish into the hub. */
@@ -26,8 +24,7 @@ export class RtmpPublishers {
   }
 
   open(options: RtmpPublicationOptions): RtmpPublication {
-    const { logger, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
-    const child = logger.child({ mediaSessionId: options.mediaSessionId });
-    return new LivePublication({ ...this.#options, ...options, idleTimeoutMs, logger: child });
+    const logger = this.#options.logger.child({ mediaSessionId: options.mediaSessionId });
+    return new LivePublication({ ...this.#options, ...options, logger });
   }
 }

@@ -94,6 +94,11 @@ export class StreamFeed implements Shareable {
     this.#viewers.delete(viewer);
   }
 
+  /** There has been one, at whatever time. */
+  get hasPictures(): boolean {
+    return this.#writer.format !== undefined;
+  }
+
   requestKeyframe(): void {
     this.#options.lease.source.requestKeyframe();
   }

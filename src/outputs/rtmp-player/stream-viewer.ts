@@ -114,13 +114,18 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
       this.#takenAtUs = nowUs;
     }
     if (nowUs - this.#takenAtUs >= STALL_US) this.#end('too_slow');
-    else if (this.#state === 'playing' && this.#holdsSound && nowUs - this.#playsSinceUs >= NO_VIDEO_US) {
+    else if (this.#state === 'playing' && this.#isInVain && nowUs - this.#playsSinceUs >= NO_VIDEO_US) {
       this.#end('no_video');
     }
   }
 
   sourceEnded(): void {
     this.#end('source_ended');
+  }
+
+  /** Sound waits for pictures that do not come; where there are some, the next keyframe may be far. */
+  get #isInVain(): boolean {
+    return this.#holdsSound && !this.#feed.hasPictures;
   }
 
   /** Sound waits for the first picture. */

@@ -38,6 +38,7 @@ export class PublicationRig<C extends Clock> {
       legacyAudio: legacyAudio ?? NO_LEGACY_AUDIO,
       clock,
       logger: logger ?? silentLogger,
+      idleTimeoutMs: 15_000,
     });
     this.publication = publishers.open({
       name,

@@ -58,6 +58,23 @@ class FeedRig {
 }
 
 describe('a feed', () => {
+  it('of pictures whose next keyframe is far keeps a player waiting that wants pictures first', () => {
+    const rig = new FeedRig({ sendVideoFirst: true });
+    const early = rig.watch();
+    rig.source.write(picture(0, { isKeyframe: true }));
+    for (let ms = 40; ms < 30_000; ms += 40) {
+      rig.source.write(picture(ms));
+      rig.clock.advance(40);
+    }
+    const late = rig.watch();
+    for (let ms = 30_000; ms < 45_000; ms += 40) {
+      rig.source.write(picture(ms, { isKeyframe: ms === 44_000 }));
+      rig.clock.advance(40);
+    }
+    expect([early.ends, late.ends]).toEqual([[], []]);
+    expect(late.viewer.ofKinds('K')).toHaveLength(1);
+  });
+
   it.each([
     ['2^24 ms', 2 ** 24],
     ['2^31 ms', 2 ** 31],
