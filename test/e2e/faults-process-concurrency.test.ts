@@ -15,11 +15,12 @@ const STREAM = 'cam';
 const SAME = 100;
 const ROWS = 1000;
 const VIEWERS = 20;
-const PLAYED_MS = 8000;
+/** There are as many rounds as it takes to have called often enough. */
+const ROUND_MS = 8000;
 /** Between two calls: more than fifty a second, and the machine is not only asked for lists. */
 const PAUSE_MS = 10;
 const MIN_CALLS = 200;
-const DRAIN_TIMEOUT_MS = 1000;
+const DRAIN_TIMEOUT_MS = 10_000;
 
 const closers: (() => Promise<unknown>)[] = [];
 let server: ServerProcess;
@@ -65,17 +66,23 @@ it(`lists ${ROWS} pushes while ${VIEWERS} viewers get every packet`, async () =>
   await audience.growTo(VIEWERS);
 
   audience.beginCounting();
-  const playing = published.stream.run(PLAYED_MS);
   const url = `http://127.0.0.1:${server.ports['http.port']}/rest-api/push/find_all`;
-  const caller = execa(process.execPath, [TIMED_POSTS, url, String(PLAYED_MS), String(PAUSE_MS)]);
-  const sent = await playing;
+  const lists = async (): Promise<TimedPosts> => {
+    const caller = await execa(process.execPath, [TIMED_POSTS, url, String(ROUND_MS), String(PAUSE_MS)]);
+    return JSON.parse(caller.stdout) as TimedPosts;
+  };
+  let sent = 0;
+  let calls = 0;
+  while (calls < MIN_CALLS) {
+    const [packets, { latenciesMs, fewestElements }] = await Promise.all([published.stream.run(ROUND_MS), lists()]);
+    sent += packets;
+    calls += latenciesMs.length;
+    expect(fewestElements).toBe(ROWS);
+  }
   await waitUntil(
     () => (audience.count.fewest >= sent ? true : undefined),
     DRAIN_TIMEOUT_MS,
     () => `${sent} packets for every viewer, got ${JSON.stringify(audience.count)}`,
   );
-  const { latenciesMs, fewestElements } = JSON.parse((await caller).stdout) as TimedPosts;
   expect(audience.count).toMatchObject({ fewest: sent, most: sent, genuine: sent });
-  expect(fewestElements).toBe(ROWS);
-  expect(latenciesMs.length).toBeGreaterThan(MIN_CALLS);
 });
