@@ -307,7 +307,7 @@ export const SECTIONS = {
     admission_max_cpu_percent: key(
       integer(0, 100, '%'),
       85,
-      '/push/startup answers 503 while this server and its processes use more of all cores, in the mean of a minute. 0 = no limit.',
+      '/push/startup answers 503 while this server and its processes use more of all cores: in the mean of ten seconds, and with what has just been begun. 0 = no limit.',
     ),
     video_transcoder_preserve_aspect_ratio: key(
       boolean,

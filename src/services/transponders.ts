@@ -44,6 +44,9 @@ const RETENTION_PERIOD_MS = 3_600_000;
 const RETENTION_PAUSE_MS = 1000;
 const NONCE_BYTES = 16;
 const EVENTS_SHOWN = 100;
+/** What a push is going to use, for the admission of those that come right behind it: 720p needs about that. */
+const ENCODING_CORES = 0.5;
+const COPYING_CORES = 0.02;
 /** Of one page with `rtmpUrl`, each with a process: far more than a page has cameras. */
 const MAX_PUSHES_PER_SESSION = 20;
 /** With a run that is not being stopped. */
@@ -77,7 +80,7 @@ export interface TransponderServiceOptions {
   /** The gate's own, which decides again when it dials. */
   readonly allowAddress: AddressPolicy;
   /** Whether the machine can carry one more push. */
-  readonly admission: Pick<Admission, 'check'>;
+  readonly admission: Pick<Admission, 'check' | 'reserve'>;
   /** Whether a WAV of that name is in the media directory. */
   readonly hasSoundFile: (name: string) => Promise<boolean>;
   /** Names this start of the process in the runs. */
@@ -359,14 +362,23 @@ export class TransponderService {
     target: RtmpTarget,
     remoteName: string,
   ): TransponderActor {
-    const { clock, config, randomBytes, store } = this.#options;
+    const { admission, clock, config, randomBytes, store } = this.#options;
     const id = mediaSessionIdFrom(randomBytes(MEDIA_SESSION_ID_BYTES));
     const policy = effectivePolicy(request.restartPolicy, config);
     const params = paramsOf(request, config);
     const nowMs = clock.nowMs();
     const row = newPushRow({ id, caller, request, target, remoteName, params, policy, nowMs }, store.secrets);
+    const cores = this.#needsEncoder(row) ? ENCODING_CORES : COPYING_CORES;
     this.#insert(row);
+    admission.reserve(cores);
     return this.#adopt(row);
+  }
+
+  /** Whether its pictures are to be encoded as nobody else's of the same stream: equal ones share an encoder. */
+  #needsEncoder({ paramsJson, streamName }: TransponderRow): boolean {
+    const { height, fps, keyFrameInterval } = JSON.parse(paramsJson) as PushParams;
+    if (height === 0 && fps === 0 && keyFrameInterval === 0) return false;
+    return !this.#actorsOf(streamName).some(({ row }) => row.paramsJson === paramsJson);
   }
 
   /** Everything that a transponder does follows from its row, so one of an earlier life of the server works the same. */

@@ -4,7 +4,7 @@ import type { CancelTimer, Clock } from '../domain/clock.ts';
 export type AdmissionDecision = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 export interface Load {
-  /** Of all cores, this process and its children, mean of the last minute. */
+  /** Of all cores: what this process and its children have used lately, and what those just begun are going to. */
   readonly cpuPercent: number;
   /** What this process may still take, as the kernel or the control group says. */
   readonly availableMemoryBytes: number;
@@ -25,7 +25,7 @@ export function decideAdmission(load: Load, limits: AdmissionLimits): AdmissionD
     const percent = Math.round(load.cpuPercent);
     return {
       ok: false,
-      reason: `the server is busy: ${percent} % CPU in the last minute, ${limits.maxCpuPercent} % allowed`,
+      reason: `the server is busy: ${percent} % CPU in the last ${WINDOW_S} s or about to be used, ${limits.maxCpuPercent} % allowed`,
     };
   }
   return { ok: true };
@@ -47,14 +47,24 @@ interface Sample {
   readonly cpuSeconds: number;
 }
 
-const SAMPLE_PERIOD_MS = 5000;
-const WINDOW_US = 60_000_000;
+interface Reservation {
+  readonly atUs: number;
+  readonly cores: number;
+}
 
-/** Looks at the load of this process and its children and admits new pushes while it is bearable. The caller closes it. */
+const SAMPLE_PERIOD_MS = 2000;
+const WINDOW_S = 10;
+const WINDOW_US = WINDOW_S * 1_000_000;
+
+/**
+ * Looks at the load of this process and its children and admits new pushes while it is bearable. What has just begun is not seen in
+ * the load yet, so it is reserved: all of it at first, and less as time makes it seen. The caller closes it.
+ */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #cancelTimer: CancelTimer;
   #samples: readonly Sample[] = [];
+  #reservations: readonly Reservation[] = [];
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -66,6 +76,12 @@ export class Admission {
     const { availableMemoryBytes = () => process.availableMemory() } = this.#options;
     const load = { cpuPercent: this.#cpuPercent(), availableMemoryBytes: availableMemoryBytes() };
     return decideAdmission(load, this.#options.limits);
+  }
+
+  /** Something begins that will use so much of the machine. */
+  reserve(cores: number): void {
+    const atUs = this.#options.clock.monotonicUs();
+    this.#reservations = [...this.#reservations.filter((one) => atUs - one.atUs < WINDOW_US), { atUs, cores }];
   }
 
   close(): void {
@@ -82,9 +98,14 @@ export class Admission {
   /** Time before the first sample counts as idle, so that a start is no overload. */
   #cpuPercent(): number {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
-    if (!first || !last) return 0;
-    const { cores = availableParallelism() } = this.#options;
-    return ((last.cpuSeconds - first.cpuSeconds) * 100) / (WINDOW_US / 1_000_000) / cores;
+    const usedCores = first && last ? (last.cpuSeconds - first.cpuSeconds) / WINDOW_S : 0;
+    const { clock, cores = availableParallelism() } = this.#options;
+    const nowUs = clock.monotonicUs();
+    const reservedCores = this.#reservations.reduce(
+      (sum, one) => sum + one.cores * Math.max(0, 1 - (nowUs - one.atUs) / WINDOW_US),
+      0,
+    );
+    return ((usedCores + reservedCores) * 100) / cores;
   }
 }
 

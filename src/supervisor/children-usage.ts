@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
 import { ProcessStat, statusBytes } from './proc-files.ts';
 
 /** Of all children of this process. */
@@ -16,14 +17,16 @@ interface KindUsage {
 
 /** A child that is reaped between two looks would count twice or not at all; so often it is looked again. */
 const MAX_LOOKS = 3;
+/** Then others have their turn: a look at a thousand would hold up media for tens of milliseconds. */
+const CHILDREN_PER_TURN = 50;
 
 /** Reads /proc for each of `children` (process id to kind). A child that ends meanwhile is left out of `byKind`. Never rejects. */
 export async function readChildrenUsage(children: ReadonlyMap<number, string>): Promise<ChildrenUsage> {
-  let reapedMs = await reapedCpuMs();
+  let reapedMs = reapedCpuMs();
   for (let looks = 1; ; looks++) {
-    const running = await Promise.all(Array.from(children, readChild));
+    const running = await readEach(children);
     const before = reapedMs;
-    reapedMs = await reapedCpuMs();
+    reapedMs = reapedCpuMs();
     if (reapedMs === before || looks === MAX_LOOKS) return sum(running, reapedMs);
   }
 }
@@ -45,19 +48,28 @@ function sum(running: readonly Running[], reapedMs: number): ChildrenUsage {
   return { cpuSeconds: cpuMs / 1000, byKind };
 }
 
+async function readEach(children: ReadonlyMap<number, string>): Promise<Running[]> {
+  const running: Running[] = [];
+  for (const child of [...children]) {
+    if (running.length % CHILDREN_PER_TURN === CHILDREN_PER_TURN - 1) await turn();
+    running.push(readChild(child));
+  }
+  return running;
+}
+
 /** Zeros where there is no such process any more. */
-async function readChild([pid, kind]: readonly [number, string]): Promise<Running> {
-  const [stat, status] = await Promise.all([readProc(pid, 'stat'), readProc(pid, 'status')]);
-  return { kind, cpuMs: new ProcessStat(stat).cpuMs, residentBytes: statusBytes(status, 'VmRSS') ?? 0 };
+function readChild([pid, kind]: readonly [number, string]): Running {
+  const { cpuMs } = new ProcessStat(readProc(pid, 'stat'));
+  return { kind, cpuMs, residentBytes: statusBytes(readProc(pid, 'status'), 'VmRSS') ?? 0 };
 }
 
-async function reapedCpuMs(): Promise<number> {
-  return new ProcessStat(await readProc('self', 'stat')).reapedCpuMs;
+function reapedCpuMs(): number {
+  return new ProcessStat(readProc('self', 'stat')).reapedCpuMs;
 }
 
-async function readProc(pid: number | 'self', file: string): Promise<string> {
+function readProc(pid: number | 'self', file: string): string {
   try {
-    return await readFile(`/proc/${pid}/${file}`, 'latin1');
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch {
     return '';
   }

@@ -30,12 +30,14 @@ const MAX_STARTING_MS = 3000;
 
 /**
  * Starts of runs wait their turn here, so that a hundred streams that come at once do not starve what already runs, and one host is
- * not met by all at the same moment. First come, first served, but nobody waits for another's host. A start never fails by this.
+ * not met by all at the same moment. Hosts are served in turn, and at each of them who came first: many pushes to one that is down
+ * keep nobody else waiting. A start never fails by this.
  */
 export class SpawnQueue {
   readonly #clock: Clock;
   readonly #limits: SpawnLimits;
-  readonly #waiting = new Set<Waiting>();
+  /** By host; who was served last stands last. */
+  readonly #waiting = new Map<string, Set<Waiting>>();
   readonly #startingByHost = new Map<string, number>();
   #starting = 0;
   #recentUs: number[] = [];
@@ -63,11 +65,12 @@ export class SpawnQueue {
       if (hasLeft) return;
       hasLeft = true;
       cancelExpiry?.();
-      this.#waiting.delete(waiting);
+      this.#forget(waiting);
       if (hasStarted) this.#count(host, -1);
       this.#startNext();
     };
-    this.#waiting.add(waiting);
+    const queue = this.#waiting.get(host) ?? new Set();
+    this.#waiting.set(host, queue.add(waiting));
     this.#startNext();
     return { leave };
   }
@@ -77,15 +80,32 @@ export class SpawnQueue {
     this.#cancelTimer = undefined;
     const nowUs = this.#clock.monotonicUs();
     this.#recentUs = this.#recentUs.filter((atUs) => nowUs - atUs < WINDOW_US);
-    for (const waiting of this.#waiting) {
-      if (this.#starting >= this.#limits.maxStarting) return;
-      if (this.#startingAt(waiting.host) >= this.#limits.maxStartingPerHost) continue;
+    for (let next = this.#next(); next; next = this.#next()) {
       if (this.#recentUs.length >= this.#limits.maxPerSecond) return this.#wakeUp(nowUs);
-      this.#waiting.delete(waiting);
+      const { host } = next;
+      this.#forget(next);
+      const others = this.#waiting.get(host);
+      if (others) {
+        this.#waiting.delete(host);
+        this.#waiting.set(host, others);
+      }
       this.#recentUs.push(nowUs);
-      this.#count(waiting.host, 1);
-      waiting.go();
+      this.#count(host, 1);
+      next.go();
     }
+  }
+
+  #next(): Waiting | undefined {
+    if (this.#starting >= this.#limits.maxStarting) return undefined;
+    for (const [host, [first]] of this.#waiting) {
+      if (this.#startingAt(host) < this.#limits.maxStartingPerHost) return first;
+    }
+    return undefined;
+  }
+
+  #forget(waiting: Waiting): void {
+    const queue = this.#waiting.get(waiting.host);
+    if (queue?.delete(waiting) && queue.size === 0) this.#waiting.delete(waiting.host);
   }
 
   #wakeUp(nowUs: number): void {

@@ -29,6 +29,7 @@ export function transponderFixture(options: FixtureOptions = {}) {
   const clock = new ManualClock();
   const runs = new FakePushRuns();
   const logged: string[] = [];
+  const reserved: number[] = [];
   const service = new TransponderService({
     config: {
       streamNamePrefix: 'rtmp_',
@@ -50,7 +51,7 @@ export function transponderFixture(options: FixtureOptions = {}) {
     runs,
     resolveHost: resolveHost ?? (() => Promise.resolve([{ address: '203.0.114.1' }])),
     allowAddress: allowAddress ?? (() => undefined),
-    admission: { check: () => admission },
+    admission: { check: () => admission, reserve: (cores) => void reserved.push(cores) },
     hasSoundFile: (name) => Promise.resolve(name === 'test.wav'),
     bootId: 'boot1',
     processUsage: () => ({ cpuMs: 120, rssBytes: 20_000_000, maxRssBytes: 30_000_000 }),
@@ -63,6 +64,8 @@ export function transponderFixture(options: FixtureOptions = {}) {
     clock,
     runs,
     logged,
+    /** Cores that were reserved for pushes, one after the other. */
+    reserved,
     files,
     async close() {
       runs.diesWhenAsked = true;

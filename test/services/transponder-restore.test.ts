@@ -56,7 +56,7 @@ class Lives {
       runs: this.runs,
       resolveHost: () => Promise.resolve([{ address: '203.0.114.1' }]),
       allowAddress: () => undefined,
-      admission: { check: () => ({ ok: true }) },
+      admission: { check: () => ({ ok: true }), reserve: () => {} },
       hasSoundFile: () => Promise.resolve(true),
       bootId: 'boot1',
       processUsage: () => undefined,

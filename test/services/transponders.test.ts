@@ -222,6 +222,14 @@ describe('startup', () => {
     expect(f.service.find({})).toEqual([]);
   });
 
+  it('reserves what it is going to use, an encoder once for all that share it', async () => {
+    const sizes = [{}, { height: 720 }, { height: 720 }, { height: 360 }, { fps: 15 }, { width: 640 }];
+    for (const [n, size] of sizes.entries()) {
+      await f.service.startup({ ...request, rtmpUrl: `rtmp://h${n}/live`, ...size }, 'rest');
+    }
+    expect(f.reserved).toEqual([0.02, 0.5, 0.02, 0.5, 0.5, 0.02]);
+  });
+
   it('refuses more than it may hold, and everything when closed', async () => {
     await begin({ config: { maxTransponders: 1 } });
     await f.service.startup(request, 'rest');

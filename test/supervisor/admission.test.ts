@@ -9,7 +9,7 @@ const GIBIBYTE = 1024 ** 3;
 describe('the decision whether one more push may begin', () => {
   it.each([
     [85, GIBIBYTE, true, ''],
-    [85.1, GIBIBYTE, false, 'the server is busy: 85 % CPU in the last minute, 85 % allowed'],
+    [85.1, GIBIBYTE, false, 'the server is busy: 85 % CPU in the last 10 s or about to be used, 85 % allowed'],
     [0, LIMITS.minMemoryBytes, true, ''],
     [0, LIMITS.minMemoryBytes - 1, false, 'memory is short: 255 MiB are left'],
   ])('at %f %% CPU with %i bytes free', (cpuPercent, availableMemoryBytes, ok, reason) => {
@@ -23,7 +23,7 @@ describe('the decision whether one more push may begin', () => {
   });
 });
 
-describe('admission by the load of the last minute', () => {
+describe('admission by the load of the last ten seconds', () => {
   function start() {
     const clock = new ManualClock();
     const use = { own: 100, children: 1000 };
@@ -48,11 +48,27 @@ describe('admission by the load of the last minute', () => {
 
   it('counts this process and its children over all cores, and forgives a short peak', async () => {
     const { admission, pass } = start();
-    await pass(30, 0.5, 1.5);
+    await pass(6, 0.5, 1.5);
     expect(admission.check()).toEqual({ ok: true });
-    await pass(40, 0.5, 1.5);
+    await pass(6, 0.5, 1.5);
     expect(admission.check()).toMatchObject({ ok: false, reason: expect.stringContaining('100 % CPU') });
-    await pass(15, 0, 0);
+    await pass(4, 0, 0);
+    expect(admission.check()).toEqual({ ok: true });
+  });
+
+  it('lets no more begin at once than the machine can carry, and the next when their load is seen to be less', async () => {
+    const { admission, pass } = start();
+    let admitted = 0;
+    for (let n = 0; n < 100 && admission.check().ok; n++) {
+      admission.reserve(0.5);
+      admitted += 1;
+    }
+    expect(admitted).toBe(4);
+    await pass(4, 0, 0.4);
+    expect(admission.check()).toEqual({ ok: true });
+    admission.reserve(0.5);
+    expect(admission.check()).toMatchObject({ ok: false });
+    await pass(10, 0, 0.4);
     expect(admission.check()).toEqual({ ok: true });
   });
 

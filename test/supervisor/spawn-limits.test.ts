@@ -34,6 +34,16 @@ describe('the queue of starts', () => {
     expect(started).toEqual(['a0', 'a1', 'a2', 'a3', 'b', 'a4']);
   });
 
+  it('serves hosts in turn, so that fifty starts at one that is down keep nobody else waiting', () => {
+    const { clock, started, enter } = start({ maxStartingPerHost: 100, maxStarting: 100 });
+    for (let n = 0; n < 50; n++) enter(`down${n}`, 'down');
+    expect(started).toHaveLength(10);
+    clock.advance(500);
+    for (const host of ['a', 'b']) for (const n of [0, 1]) enter(`${host}${n}`, host);
+    clock.advance(500);
+    expect(started.slice(10, 17)).toEqual(['down10', 'a0', 'b0', 'down11', 'a1', 'b1', 'down12']);
+  });
+
   it('lets ten start in any second', () => {
     const { clock, started, enter } = start({ maxStarting: 100 });
     const times: number[] = [];
