@@ -188,7 +188,13 @@ export class Metrics {
   }
 
   #defineProcess(): void {
-    const { children, isStoreWritable } = this.#sources;
+    const { isStoreWritable } = this.#sources;
+    let reading: ReturnType<MetricsSources['children']> | undefined;
+    // One look at all processes for all that is asked for at the same time.
+    const children = () =>
+      (reading ??= this.#sources.children().finally(() => {
+        reading = undefined;
+      }));
     this.#gauge('transponder_child_processes', 'Running children.', ['kind'], async (gauge) => {
       for (const [kind, { processes }] of (await children()).byKind) gauge.set({ kind }, processes);
     });

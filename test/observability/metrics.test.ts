@@ -130,13 +130,19 @@ describe('metrics', () => {
   });
 
   it('tell what children there are, whether the store takes writes, and how late the event loop is', async () => {
+    let looks = 0;
     const usage = { processes: 2, residentBytes: 4096 };
     const { value } = metricsOf({
-      children: () => Promise.resolve({ cpuSeconds: 0, byKind: new Map([['rtmp-push', usage]]) }),
+      children: () => {
+        looks += 1;
+        return Promise.resolve({ cpuSeconds: 0, byKind: new Map([['rtmp-push', usage]]) });
+      },
       isStoreWritable: () => false,
     });
     expect(await value('transponder_child_processes{kind="rtmp-push"}')).toBe(2);
+    expect(looks).toBe(1);
     expect(await value('transponder_child_resident_bytes{kind="rtmp-push"}')).toBe(4096);
+    expect(looks).toBe(2);
     expect(await value('transponder_store_writable')).toBe(0);
     // The loop's timer must have begun before it can be late, and must have come before that is seen.
     await new Promise((resolve) => setTimeout(resolve, 60));
