@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { amfString } from '../../src/protocol/amf0/values.ts';
+import { AwakeClock } from '../support/awake-clock.ts';
 import { expectUnharmed } from '../support/expect-unharmed.ts';
 import { startFaultRig, type FaultRig } from '../support/fault-rig.ts';
 import { startNginxRtmp } from '../support/nginx-rtmp.ts';
@@ -26,9 +27,13 @@ vi.mock('node:dns/promises', async (importOriginal) => {
 
 /** From the startup's answer to the state, where the destination answers at once: the audio encoder and one ffmpeg must start. */
 const VERDICT_MS = 4000;
+/** For what comes by itself, on a busy machine. */
+const TIMEOUT_MS = 20_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const BUSY_FLOOR_MS = 5000;
 
+const awake = new AwakeClock();
+afterAll(() => awake[Symbol.dispose]());
 let rig: FaultRig;
 beforeAll(async () => {
   rig = await startFaultRig();
@@ -70,10 +75,10 @@ describe('a destination that does not take a push, while nine others go on', () 
     const relay = await startTcpRelay({ destinationPort: undefined });
     await relay.shut();
     const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
-    const { atMs } = await rig.reached(id, 'BACKOFF', VERDICT_MS);
-    expect(atMs - startedMs).toBeLessThan(VERDICT_MS);
+    const { atMs } = await rig.reached(id, 'BACKOFF', TIMEOUT_MS);
+    expect(awake.betweenMs(startedMs, atMs)).toBeLessThan(VERDICT_MS);
     expect(rig.state(id).reason).toBe('dest_refused');
-    await rig.reached(id, 'STARTING', VERDICT_MS, atMs);
+    await rig.reached(id, 'STARTING', TIMEOUT_MS, atMs);
     expect(new Set(rig.exitClasses(id))).toEqual(new Set(['dest_refused']));
     expect(rig.steps(id).some(({ toState }) => toState === 'ACTIVE')).toBe(false);
   });
@@ -82,17 +87,17 @@ describe('a destination that does not take a push, while nine others go on', () 
     const relay = await startTcpRelay({ destinationPort: undefined });
     await relay.shut();
     const { id } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`, { restartPolicy: 'wcs' });
-    await rig.reached(id, 'FAILED', VERDICT_MS);
+    await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.state(id).reason).toBe('dest_refused');
     expect(rig.exitClasses(id)).toEqual(['dest_refused']);
   });
 
   it('unresolvable: a startup is answered 400 within three seconds and leaves no push behind', async () => {
-    const startedMs = performance.now();
+    const startedMs = Date.now();
     const rtmpUrl = 'rtmp://no-such-host.invalid/live';
     const answer = await rig.app.rest('/rest-api/push/startup', { streamName: 'faults', rtmpUrl });
     expect(answer.status).toBe(400);
-    expect(performance.now() - startedMs).toBeLessThan(3500);
+    expect(awake.betweenMs(startedMs, Date.now())).toBeLessThan(3500);
     expect((await rig.app.rest('/rest-api/push/find', { rtmpUrl })).status).toBe(404);
   });
 
@@ -101,20 +106,20 @@ describe('a destination that does not take a push, while nine others go on', () 
     onTestFinished(() => relay.close());
     onTestFinished(() => void (dns.knowsHost = true));
     const { id } = await startPush(`rtmp://${FORGOTTEN_HOST}:${relay.port}/live`);
-    await rig.reached(id, 'ACTIVE', VERDICT_MS);
+    await rig.reached(id, 'ACTIVE', TIMEOUT_MS);
     dns.knowsHost = false;
     const forgottenMs = Date.now();
     relay.reset();
-    const { atMs } = await rig.reached(id, 'STARTING', VERDICT_MS, forgottenMs);
-    await rig.reached(id, 'BACKOFF', VERDICT_MS, atMs);
+    const { atMs } = await rig.reached(id, 'STARTING', TIMEOUT_MS, forgottenMs);
+    await rig.reached(id, 'BACKOFF', TIMEOUT_MS, atMs);
     expect(rig.exitClasses(id)).toEqual(['dest_reset', 'dest_dns']);
     dns.knowsHost = true;
-    await rig.reached(id, 'ACTIVE', VERDICT_MS, atMs);
+    await rig.reached(id, 'ACTIVE', TIMEOUT_MS, atMs);
   });
 
   it('wrong application: an application that nginx does not know is final, also under persistent', async () => {
     const { id } = await startPush(rig.nginx.url('nowhere'));
-    await rig.reached(id, 'FAILED', VERDICT_MS);
+    await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.exitClasses(id)).toEqual(['dest_closed']);
   });
 
@@ -122,7 +127,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     const nginx = await startNginxRtmp({ onPublish: () => 403 });
     onTestFinished(() => nginx.stop());
     const { id } = await startPush(nginx.url('live'));
-    await rig.reached(id, 'FAILED', VERDICT_MS);
+    await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.exitClasses(id)).toEqual(['dest_closed']);
     expect(nginx.calls.filter(({ call }) => call === 'publish')).toHaveLength(1);
   });
@@ -134,13 +139,13 @@ describe('a destination that does not take a push, while nine others go on', () 
     const relay = await startTcpRelay({ destinationPort: nginx.rtmpPort });
     onTestFinished(() => relay.close());
     const { id } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
-    await rig.reached(id, 'ACTIVE', VERDICT_MS);
+    await rig.reached(id, 'ACTIVE', TIMEOUT_MS);
     status = 403;
     const cutMs = Date.now();
     relay.reset();
-    await vi.waitFor(() => expect(rig.exitClasses(id)).toEqual(['dest_reset', 'dest_closed']), { timeout: VERDICT_MS });
+    await vi.waitFor(() => expect(rig.exitClasses(id)).toEqual(['dest_reset', 'dest_closed']), { timeout: TIMEOUT_MS });
     status = 200;
-    const { atMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + VERDICT_MS, cutMs);
+    const { atMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + TIMEOUT_MS, cutMs);
     expect(atMs - cutMs).toBeGreaterThanOrEqual(BUSY_FLOOR_MS);
   });
 
@@ -154,14 +159,14 @@ describe('a destination that does not take a push, while nine others go on', () 
       await gone;
     });
     const isHeld = () => rig.nginx.calls.some(({ call, name }) => call === 'publish' && name === 'taken');
-    await vi.waitFor(() => expect(isHeld()).toBe(true), { timeout: VERDICT_MS });
+    await vi.waitFor(() => expect(isHeld()).toBe(true), { timeout: TIMEOUT_MS });
 
     const { id } = await startPush(url, { rtmpTransponderFullUrl: true });
-    const { atMs: refusedMs } = await rig.reached(id, 'BACKOFF', VERDICT_MS);
+    const { atMs: refusedMs } = await rig.reached(id, 'BACKOFF', TIMEOUT_MS);
     expect(rig.state(id).reason).toBe('dest_busy');
     holder.kill('SIGKILL');
     await gone;
-    const { atMs: activeMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + VERDICT_MS);
+    const { atMs: activeMs } = await rig.reached(id, 'ACTIVE', BUSY_FLOOR_MS + TIMEOUT_MS);
     expect(activeMs - refusedMs).toBeGreaterThanOrEqual(BUSY_FLOOR_MS);
     expect(rig.exitClasses(id)).toEqual(['dest_busy']);
   });
@@ -178,7 +183,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     });
     onTestFinished(() => destination.stop());
     const { id } = await startPush(`rtmp://name:wrong@127.0.0.1:${destination.port}/live`);
-    await rig.reached(id, 'FAILED', VERDICT_MS * 2);
+    await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.exitClasses(id)).toEqual(['dest_auth', 'dest_auth']);
   });
 
@@ -186,7 +191,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     const relay = await startTcpRelay({ destinationPort: undefined });
     onTestFinished(() => relay.close());
     const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
-    const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + VERDICT_MS);
+    const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + TIMEOUT_MS);
     expect(atMs - startedMs).toBeGreaterThanOrEqual(CONNECT_TIMEOUT_MS);
     expect(rig.exitClasses(id)).toEqual(['dest_timeout']);
     expect(relay.connections).toBe(1);
@@ -195,7 +200,7 @@ describe('a destination that does not take a push, while nine others go on', () 
   it('bad certificate: is final, and nothing is sent to that server', async () => {
     const server = await selfSignedServer();
     const { id } = await startPush(`rtmps://127.0.0.1:${server.port}/live`);
-    await rig.reached(id, 'FAILED', VERDICT_MS);
+    await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.endedRuns(id)).toMatchObject([
       { exitClass: 'tls_error', exitDetail: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT') },
     ]);

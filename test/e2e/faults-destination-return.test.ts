@@ -7,7 +7,7 @@ import { startFaultRig, type FaultRig, type PushStep } from '../support/fault-ri
 import { startTcpRelay } from '../support/tcp-relay.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
-const START_MS = 10_000;
+const START_MS = 20_000;
 const FULL_URL = { rtmpTransponderFullUrl: true };
 const BUSY_MS = 20_000;
 const AWAY_MS = 60_000;

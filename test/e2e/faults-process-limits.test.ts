@@ -6,7 +6,7 @@ import { startFaultRig, type FaultRig } from '../support/fault-rig.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const FAULTY_FFMPEG = fileURLToPath(new URL('../children/faulty-ffmpeg.sh', import.meta.url));
-const START_MS = 10_000;
+const START_MS = 20_000;
 /** Over a limit for 10 s, and the machine is busy. */
 const LIMITED_MS = 40_000;
 /** The pause before a try is a second or two; the process is killed half a second after it was asked to end. */

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { PushView } from '../../src/services/transponder-request.ts';
+import { AwakeClock } from '../support/awake-clock.ts';
 import { startNginxRtmp, type NginxRtmp } from '../support/nginx-rtmp.ts';
 import { PublishedRecording } from '../support/published-recording.ts';
 import { mountSmallDisk, whyNoDisks, type SmallDisk } from '../support/small-disk.ts';
@@ -146,12 +147,15 @@ async function terminate(mediaSessionId: string): Promise<void> {
   expect(await app.rest('/rest-api/push/terminate', { mediaSessionId })).toMatchObject({ status: 200 });
 }
 
-function untilReady(): Promise<true> {
-  return waitUntil(
+async function untilReady(): Promise<void> {
+  using awake = new AwakeClock();
+  const startMs = Date.now();
+  await waitUntil(
     async () => ((await health()).status === 200 ? true : undefined),
-    MAX_RECOVERY_MS,
+    TIMEOUT_MS,
     () => 'a server that is ready again',
   );
+  expect(awake.betweenMs(startMs, Date.now())).toBeLessThan(MAX_RECOVERY_MS);
 }
 
 async function health(): Promise<{ status: number; state: string }> {

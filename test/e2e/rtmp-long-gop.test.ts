@@ -50,7 +50,7 @@ async function publish(...args: readonly string[]): Promise<{ name: string; prob
   open.push(() => encoder.close());
   await vi.waitFor(
     async () => expect((await app.rest('/rest-api/stream/find', { name })).text).toContain('"PUBLISHING"'),
-    { timeout: 15_000, interval: 50 },
+    { timeout: 30_000, interval: 50 },
   );
   const probe = await RtmpTestClient.playing(app.ports['rtmp.port']!, name);
   open.push(() => probe.close());
@@ -70,7 +70,7 @@ async function watched(page: SdkPage, name: string): Promise<SdkStream> {
   return player;
 }
 
-function untilShown(page: SdkPage, isIt: (numbers: readonly number[]) => boolean, timeout = 20_000) {
+function untilShown(page: SdkPage, isIt: (numbers: readonly number[]) => boolean, timeout = 30_000) {
   return vi.waitUntil(
     async () => {
       const numbers = await numbersShown(page.page);
