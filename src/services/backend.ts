@@ -7,6 +7,7 @@ export type AccessOperation =
   | 'unPublishStream'
   | 'playStream'
   | 'stopStream'
+  | 'pauseStream'
   | 'snapshot'
   | 'availableStream'
   | 'sendData'

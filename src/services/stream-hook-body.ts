@@ -25,6 +25,9 @@ export function hookBodyOf(stream: StreamRecord): object {
     sdp: request.sdp,
     transport: request.transport,
     rtmpUrl: stream.rtmpUrl,
+    constraints: request.constraints,
+    cvoExtension: request.cvoExtension,
+    localMediaInfo: request.localMediaInfo,
   };
 }
 

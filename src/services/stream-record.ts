@@ -26,6 +26,10 @@ export interface StreamRequest {
   /** Only of WebRTC. */
   readonly sdp?: string | undefined;
   readonly transport?: 'UDP' | 'TCP' | undefined;
+  /** Only of pages; any JSON. */
+  readonly constraints?: unknown;
+  readonly cvoExtension?: unknown;
+  readonly localMediaInfo?: unknown;
 }
 
 /** One publisher or player of a client: what it asked for and what has become of it. Changed by `Streams` and its owner only. */

@@ -194,6 +194,13 @@ export class Streams {
     session.send({ name: 'fail', apiMethod, mediaSessionId, info: STREAM_INFO.restrictedAccess });
   }
 
+  /** Whether the backend lets a player pause. False for what is not a player of this session. */
+  async mayPause(session: ClientSession, mediaSessionId: string): Promise<boolean> {
+    const stream = this.#streams.get(mediaSessionId);
+    if (stream?.session !== session || stream.published) return false;
+    return (await session.ask('pauseStream', hookBodyOf(stream))).allowed;
+  }
+
   /** Whether a name can be played now. */
   async available(session: ClientSession, address: StreamAddress): Promise<void> {
     const id = address.mediaSessionId;

@@ -61,12 +61,14 @@ const SEED = {
 };
 const SEED_PLAY = { ...SEED.publishStream, published: false, hasVideo: true };
 
+const ORIGIN = 'https://shop.example';
+
 function withoutOwn(body: Readonly<Record<string, unknown>> | undefined): [string, unknown][] {
   return Object.entries(body ?? {}).map(([field, value]) => [field, OWN.has(field) ? '' : value]);
 }
 
 async function openPage(rig: HookRig, more: object = {}): Promise<Client> {
-  const page = new Client(new WebSocket(rig.app.wsUrl));
+  const page = new Client(new WebSocket(rig.app.wsUrl, { origin: ORIGIN }));
   await page.opened;
   page.send('connection', { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0', ...more });
   return page;
@@ -83,7 +85,8 @@ async function publishOverWebrtc(page: Client, name: string): Promise<RtcClient>
   const peer = await RtcClient.open('127.0.0.1');
   const tracks = [AUDIO_TRACK, VIDEO_TRACK];
   const sdp = describeClient({ client: peer, direction: 'sendonly', setup: 'actpass', tracks });
-  page.send('publishStream', { mediaSessionId: 'P1', name, sdp, custom: { token: 'x' } });
+  const constraints = { audio: true, video: { width: 640 } };
+  page.send('publishStream', { mediaSessionId: 'P1', name, sdp, custom: { token: 'x' }, constraints });
   const { data } = await page.next('setRemoteSDP');
   await peer.connect(remoteEndOf(String(data[1]), '127.0.0.1'), 'controlling');
   return peer;
@@ -170,11 +173,31 @@ describe('the whole life', () => {
       'StreamStatusEvent UNPUBLISHED: Stopped by publisher stop',
       'ConnectionStatusEvent DISCONNECTED',
     ]);
-    expect(rig.backend.bodies('publishStream')).toMatchObject([
-      { appKey: 'defaultApp', name: 'test', mediaProvider: 'WebRTC', custom: { token: 'x' } },
-    ]);
-    expect(rig.backend.bodies('publishStream')[0]!['sdp']).toContain('m=audio');
     const [connect] = rig.backend.bodies('connect');
+    const { nodeId, sessionId } = connect!;
+    const who = { nodeId, appKey: 'defaultApp', sessionId };
+    const stream = { mediaSessionId: 'P1', name: 'test', published: true, hasVideo: true, hasAudio: true };
+    const none = { width: 0, height: 0, bitrate: 0, minBitrate: 0, maxBitrate: 0, quality: 0 };
+    const given = { mediaProvider: 'WebRTC', custom: { token: 'x' }, sdp: expect.stringContaining('m=audio') };
+    expect(rig.backend.bodies('publishStream')).toEqual([
+      {
+        ...who,
+        ...stream,
+        status: 'NEW',
+        record: false,
+        ...none,
+        ...given,
+        transport: 'UDP',
+        constraints: { audio: true, video: { width: 640 } },
+      },
+    ]);
+    const [pending, publishing, unpublished] = rig.backend.bodies('StreamStatusEvent');
+    const told = { ...who, ...stream, record: false, ...none, ...given, createDate: expect.any(Number) };
+    expect(pending).toEqual({ ...told, status: 'PENDING' });
+    const codecs = { audioCodec: 'opus', videoCodec: 'VP8' };
+    expect(publishing).toEqual({ ...told, ...codecs, status: 'PUBLISHING' });
+    expect(unpublished).toEqual({ ...told, ...codecs, status: 'UNPUBLISHED', info: 'Stopped by publisher stop' });
+    expect(connect).toMatchObject({ origin: ORIGIN });
     const [established, disconnected] = rig.backend.bodies('ConnectionStatusEvent');
     expect(established).toEqual({ ...connect, authToken: connect!['sessionId'], status: 'ESTABLISHED' });
     expect(disconnected).toEqual({ ...established, status: 'DISCONNECTED' });

@@ -148,6 +148,14 @@ describe('a start is refused with one sentence that names', () => {
     });
   });
 
+  it('an application whose backend has no URL for requests', async () => {
+    const file = join(directory, 'applications.json');
+    await writeFile(file, '{"applications":[{"name":"a","appKey":"b","url":"ftp://x"}]}');
+    const { exitCode, stdout, stderr } = await failToStart({ settings: { applications_file: file } });
+    expect([exitCode, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`${file}: applications[0].url`);
+  });
+
   it('a configuration file that cannot be read', async () => {
     const command = ['node_modules/.bin/node', 'src/main.ts', '--config', join(directory, 'none')] as const;
     const { exitCode, stderr } = await failToStart({ command: [...command] });

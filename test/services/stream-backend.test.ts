@@ -62,10 +62,17 @@ describe('the backend is asked', () => {
   it('about pages with what they sent, description included', async () => {
     const fixture = streamFixture();
     const page = await fixture.client('websocket');
-    await fixture.webrtcStreams.publish(page.session, { ...webrtcPublish('W1'), custom: { a: [1] }, maxBitrate: 800 });
+    const said = {
+      custom: { a: [1] },
+      maxBitrate: 800,
+      constraints: { video: { width: 640 } },
+      cvoExtension: true,
+      localMediaInfo: { devices: { video: [] } },
+    };
+    await fixture.webrtcStreams.publish(page.session, { ...webrtcPublish('W1'), ...said });
     expect(fixture.backend.asked[1]).toMatchObject({
       operation: 'publishStream',
-      body: { mediaSessionId: 'W1', mediaProvider: 'WebRTC', sdp: 'offer', custom: { a: [1] }, maxBitrate: 800 },
+      body: { mediaSessionId: 'W1', mediaProvider: 'WebRTC', sdp: 'offer', ...said },
     });
   });
 

@@ -23,7 +23,7 @@ import { noticeOfEnd } from './stream-notices.ts';
 
 export interface CommandServices {
   readonly sessions: Pick<Sessions, 'open' | 'close'>;
-  readonly streams: Pick<Streams, 'stop'>;
+  readonly streams: Pick<Streams, 'stop' | 'mayPause'>;
   readonly rtmpStreams: Pick<RtmpStreams, 'publish' | 'play'>;
   /** The parameters of the stream part are the connection's (seed "In a player via RTMP"). */
   readonly useStreamParamsAsConnection: boolean;
@@ -288,16 +288,21 @@ export class ClientCommands {
     return this.#services.streams.stop(this.#session, mediaSessionId, published);
   }
 
-  #pause(isPaused: boolean): undefined {
-    const playback = this.#stream?.playback;
-    if (!playback) return;
-    if (isPaused) {
-      playback.pause();
-      this.#playerStatus('NetStream.Pause.Notify', 'The playback is paused.');
-    } else {
-      this.#playerStatus('NetStream.Unpause.Notify', 'The playback goes on.');
-      playback.resume();
-    }
+  #pause(isPaused: boolean): Promise<void> | undefined {
+    const { mediaSessionId, playback } = this.#stream ?? {};
+    if (!this.#session || mediaSessionId === undefined || !playback) return undefined;
+    if (isPaused) return this.#askToPause(this.#session, mediaSessionId);
+    this.#playerStatus('NetStream.Unpause.Notify', 'The playback goes on.');
+    return void playback.resume();
+  }
+
+  async #askToPause(session: ClientSession, mediaSessionId: string): Promise<void> {
+    const isAllowed = await this.#services.streams.mayPause(session, mediaSessionId);
+    const stream = this.#stream;
+    if (stream?.mediaSessionId !== mediaSessionId) return;
+    if (!isAllowed) return this.#status(MEDIA_STREAM_ID, 'warning', 'NetStream.Play.Failed', 'Pausing is not allowed.');
+    stream.playback?.pause();
+    this.#playerStatus('NetStream.Pause.Notify', 'The playback is paused.');
   }
 
   #receive(kind: 'audio' | 'video', isWanted: boolean): undefined {

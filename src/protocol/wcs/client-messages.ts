@@ -54,6 +54,10 @@ interface StreamRequest extends StreamAddress {
   readonly minBitrate: number;
   readonly maxBitrate: number;
   readonly custom?: unknown;
+  /** What its page has asked its browser for, and what that has: any JSON, for the backend. */
+  readonly constraints?: unknown;
+  readonly cvoExtension?: unknown;
+  readonly localMediaInfo?: unknown;
 }
 
 export interface PublishStreamRequest extends StreamRequest {
@@ -196,6 +200,9 @@ function readStreamRequest(fields: Fields): StreamRequest {
     minBitrate: amount(fields, 'minBitrate'),
     maxBitrate: amount(fields, 'maxBitrate'),
     ...optional(fields, 'custom'),
+    ...optional(fields, 'constraints'),
+    ...optional(fields, 'cvoExtension'),
+    ...optional(fields, 'localMediaInfo'),
   };
 }
 

@@ -215,17 +215,20 @@ describe('the backend', () => {
     expect(JSON.stringify([services.sessions.find(), services.streams.find()])).not.toContain('abc.def');
   });
 
-  it.each(['connect', 'publishStream'] as const)(
-    'that refuses %s makes it 401 without a token, else 403',
-    async (op) => {
-      services.backend.answer = (operation) => ({ allowed: operation !== op });
-      const without = await post('/whip/cam');
-      expect([without.statusCode, without.headers['www-authenticate']]).toEqual([401, 'Bearer']);
-      const withToken = await post('/whip/cam', { authorization: 'bearer wrong' });
-      expect([withToken.statusCode, withToken.headers['www-authenticate']]).toEqual([403, undefined]);
-      expect([services.sessions.count, services.worker.published.length]).toEqual([0, 0]);
-    },
-  );
+  it.each([
+    ['connect', '/whip/cam'],
+    ['publishStream', '/whip/cam'],
+    ['connect', '/whep/live'],
+    ['playStream', '/whep/live'],
+  ])('that refuses %s makes it 401 without a token, else 403: %s', async (op, path) => {
+    await publish('live');
+    services.backend.answer = (operation) => ({ allowed: operation !== op });
+    const without = await post(path);
+    expect([without.statusCode, without.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+    const withToken = await post(path, { authorization: 'bearer wrong' });
+    expect([withToken.statusCode, withToken.headers['www-authenticate']]).toEqual([403, undefined]);
+    expect([services.sessions.count, services.worker.published.length, services.worker.played]).toEqual([1, 1, []]);
+  });
 
   it('that cannot be asked makes it 503 for now, whatever token the client has', async () => {
     services.backend.answer = () => ({ allowed: false, isOutage: true });

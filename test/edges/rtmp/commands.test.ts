@@ -262,6 +262,18 @@ describe('a player', () => {
     const calls = ['start', 'pause', 'resume', 'mute {"audio":true}', 'mute {"video":false}', 'close'];
     expect(rtmp.playbacks[0]!.calls).toEqual(calls);
     expect([client.isClosed, publisher.isClosed]).toEqual([false, false]);
+    expect(rtmp.questions.map(({ operation }) => operation)).toContain('pauseStream');
+  });
+
+  it('goes on where the backend does not let it pause', async () => {
+    await using rtmp = await startRtmpHarness({
+      answer: ({ operation }) => ({ allowed: operation !== 'pauseStream' }),
+    });
+    await using _publisher = await publishLive(rtmp, 'a');
+    await using client = await RtmpTestClient.playing(rtmp.port, 'a');
+    client.say('pause', [null, true, 100], 1);
+    await client.status('NetStream.Play.Failed');
+    expect([rtmp.playbacks[0]!.calls, client.isClosed]).toEqual([['start'], false]);
   });
 
   it('may change to another stream by play and play2', async () => {

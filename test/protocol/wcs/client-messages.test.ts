@@ -21,6 +21,7 @@ describe('decodeClientMessage', () => {
         maxBitrate: -1,
         transport: 'SCTP',
         localMediaInfo: { devices: {} },
+        receiveVideo: true,
         custom: null,
       }),
     ).toEqual({
@@ -39,6 +40,7 @@ describe('decodeClientMessage', () => {
         transport: 'UDP',
         rtmpUrl: undefined,
         custom: null,
+        localMediaInfo: { devices: {} },
       },
     });
   });
