@@ -1,14 +1,25 @@
 /**
- * Faults of destinations: how soon a push says that its destination fails, how soon it is ACTIVE again after the destination's
- * return, and what nine healthy pushes of the same stream notice. The real application, nginx-rtmp and a WebRTC publisher.
+ * Faults of destinations and of pushes' own processes: how soon a push says that it fails, which is the longest that it says ACTIVE with
+ * nothing flowing; how soon it is ACTIVE again after the destination's return; and what nine healthy pushes of the same stream notice. The real application, nginx-rtmp and a WebRTC publisher.
  * `npm run bench:faults [-- --only 'frozen|back']`; destinations behind a network of their own need the right to make namespaces.
  */
 import { parseArgs } from 'node:util';
 import { startFaultRig } from '../../test/support/fault-rig.ts';
 import { createLossyNetwork, whyNoNamespaces } from '../../test/support/netns.ts';
 import { startNginxRtmp } from '../../test/support/nginx-rtmp.ts';
+import { startPasswordDestination, startSelfSignedDestination } from '../../test/support/refusing-destinations.ts';
 import { startTcpRelay } from '../../test/support/tcp-relay.ts';
-import { away, countPublications, nameTaken, reset, stall, verdict, type FaultCase } from './support/fault-cases.ts';
+import {
+  away,
+  countPublications,
+  killed,
+  nameTaken,
+  ownProcess,
+  reset,
+  stall,
+  verdict,
+  type FaultCase,
+} from './support/fault-cases.ts';
 import { printTable, rounded, spreadOf, type Spread } from './support/statistics.ts';
 
 const RUNS = 5;
@@ -21,13 +32,18 @@ const BENCH_NETWORK = '198.18.0.0/15';
 
 const CASES: readonly FaultCase[] = [
   reset(RUNS),
+  killed(RUNS),
   away(1, RUNS),
   away(5, RUNS),
   away(9, RUNS),
+  away(10, RUNS),
   away(60, SLOW_RUNS),
   stall('frozen', SLOW_RUNS, 'STOPPING', ({ nginx }, isOn) => nginx.kill(isOn ? 'SIGSTOP' : 'SIGCONT')),
   stall('black hole', SLOW_RUNS, 'STOPPING', ({ network }, isOn) => network.setBlackHole(isOn)),
   stall('half speed', 1, 'DEGRADED', ({ network }, isOn) => network.setRateToClients(isOn ? HALF_RATE_BPS : undefined)),
+  ownProcess('SIGKILL', 'BACKOFF', RUNS),
+  ownProcess('SIGSEGV', 'BACKOFF', RUNS),
+  ownProcess('SIGSTOP', 'STOPPING', 1),
   nameTaken,
   verdict('refused', 'BACKOFF', RUNS, async () => {
     const relay = await startTcpRelay({ destinationPort: undefined });
@@ -38,6 +54,8 @@ const CASES: readonly FaultCase[] = [
     url: rig.nginx.url('nowhere'),
     close: async () => {},
   })),
+  verdict('wrong password', 'FAILED', RUNS, startPasswordDestination),
+  verdict('unknown certificate', 'FAILED', RUNS, startSelfSignedDestination),
   verdict('accepted, then silent', 'BACKOFF', 1, async () => {
     const relay = await startTcpRelay({ destinationPort: undefined });
     return { url: `rtmp://127.0.0.1:${relay.port}/live`, close: relay.close };

@@ -50,7 +50,7 @@ function sum(running: readonly Running[], reapedMs: number): ChildrenUsage {
 
 async function readEach(children: ReadonlyMap<number, string>): Promise<Running[]> {
   const running: Running[] = [];
-  for (const child of [...children]) {
+  for (const child of children) {
     if (running.length % CHILDREN_PER_TURN === CHILDREN_PER_TURN - 1) await turn();
     running.push(readChild(child));
   }

@@ -1,14 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer as createTlsServer } from 'node:tls';
-import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { amfString } from '../../src/protocol/amf0/values.ts';
 import { AwakeClock } from '../support/awake-clock.ts';
 import { expectUnharmed } from '../support/expect-unharmed.ts';
 import { startFaultRig, type FaultRig } from '../support/fault-rig.ts';
 import { startNginxRtmp } from '../support/nginx-rtmp.ts';
-import { listen, startRtmpDestination } from '../support/rtmp-destination.ts';
+import { startPasswordDestination, startSelfSignedDestination } from '../support/refusing-destinations.ts';
 import { startTcpRelay } from '../support/tcp-relay.ts';
 
 /** A name that the resolver of this test knows until it is told to forget it. */
@@ -48,26 +45,6 @@ async function startPush(rtmpUrl: string, request?: object) {
     if (!['FAILED', 'TERMINATED'].includes(rig.state(id).state)) await rig.terminate(id);
   });
   return { id, startedMs };
-}
-
-async function selfSignedServer() {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
-    extensions: [
-      {
-        name: 'subjectAltName',
-        altNames: [
-          { type: 2, value: 'localhost' },
-          { type: 7, ip: '127.0.0.1' },
-        ],
-      },
-    ],
-  });
-  let handshakes = 0;
-  const server = createTlsServer({ cert, key }, () => handshakes++);
-  server.on('tlsClientError', () => {});
-  const port = await listen(server);
-  onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
-  return { port, handshakes: () => handshakes };
 }
 
 describe('a destination that does not take a push, while nine others go on', () => {
@@ -172,17 +149,9 @@ describe('a destination that does not take a push, while nine others go on', () 
   });
 
   it('wrong password: fails after the second refusal in a row', async () => {
-    const destination = await startRtmpDestination((command, peer) => {
-      if (command.name !== 'connect') return false;
-      const isAsked = (amfString(command.args[0]!, 'app') ?? '').includes('authmod');
-      const words = isAsked
-        ? '[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=authfailed&opaque=OP'
-        : '[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ';
-      peer.error(command, 'NetConnection.Connect.Rejected', words);
-      return true;
-    });
-    onTestFinished(() => destination.stop());
-    const { id } = await startPush(`rtmp://name:wrong@127.0.0.1:${destination.port}/live`);
+    const destination = await startPasswordDestination();
+    onTestFinished(() => destination.close());
+    const { id } = await startPush(destination.url);
     await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.exitClasses(id)).toEqual(['dest_auth', 'dest_auth']);
   });
@@ -198,8 +167,9 @@ describe('a destination that does not take a push, while nine others go on', () 
   });
 
   it('bad certificate: is final, and nothing is sent to that server', async () => {
-    const server = await selfSignedServer();
-    const { id } = await startPush(`rtmps://127.0.0.1:${server.port}/live`);
+    const server = await startSelfSignedDestination();
+    onTestFinished(() => server.close());
+    const { id } = await startPush(server.url);
     await rig.reached(id, 'FAILED', TIMEOUT_MS);
     expect(rig.endedRuns(id)).toMatchObject([
       { exitClass: 'tls_error', exitDetail: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT') },

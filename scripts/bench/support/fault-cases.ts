@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FaultRig } from '../../../test/support/fault-rig.ts';
 import type { LossyNetwork } from '../../../test/support/netns.ts';
-import type { NginxRtmp } from '../../../test/support/nginx-rtmp.ts';
+import { startNginxRtmp, type NginxRtmp } from '../../../test/support/nginx-rtmp.ts';
 import { startTcpRelay, type TcpRelay } from '../../../test/support/tcp-relay.ts';
 import { waitUntil } from '../../../test/support/wait-until.ts';
 
@@ -101,6 +101,62 @@ export function stall(
       }
     },
   };
+}
+
+/** Its destination is killed and does not come back. */
+export function killed(pushes: number): FaultCase {
+  return {
+    name: 'killed',
+    async measure({ rig }) {
+      const nginx = await startNginxRtmp();
+      const ids: string[] = [];
+      try {
+        for (let n = 0; n < pushes; n++) ids.push(await rig.startup(`${nginx.url('live')}/killed${n}`, FULL_URL));
+        await Promise.all(ids.map((id) => rig.reached(id, 'ACTIVE', ACTIVE_TIMEOUT_MS)));
+        const cutMs = Date.now();
+        nginx.kill('SIGKILL');
+        return await Promise.all(
+          ids.map(async (id) => ({
+            noticedMs: (await rig.reached(id, 'BACKOFF', STATE_TIMEOUT_MS, cutMs)).atMs - cutMs,
+            exitClass: firstEnd(rig, id),
+          })),
+        );
+      } finally {
+        await Promise.all(ids.map((id) => rig.terminate(id)));
+        await nginx.stop();
+      }
+    },
+  };
+}
+
+/** The push's own ffmpeg gets a signal. */
+export function ownProcess(signal: NodeJS.Signals, leftFor: 'BACKOFF' | 'STOPPING', pushes: number): FaultCase {
+  return {
+    name: `its ffmpeg gets ${signal}`,
+    async measure({ rig }) {
+      const samples: FaultSample[] = [];
+      for (let n = 0; n < pushes; n++) {
+        const id = await rig.startup(rig.nginx.url(`live/own-${signal}-${n}`), FULL_URL);
+        try {
+          await rig.reached(id, 'ACTIVE', ACTIVE_TIMEOUT_MS);
+          const pid = await pidOfRun(rig, id);
+          const cutMs = Date.now();
+          process.kill(pid, signal);
+          const noticedMs = (await rig.reached(id, leftFor, STATE_TIMEOUT_MS, cutMs)).atMs - cutMs;
+          samples.push({ noticedMs, backMs: await activeAfter(rig, id, cutMs), exitClass: firstEnd(rig, id) });
+        } finally {
+          await rig.terminate(id);
+        }
+      }
+      return samples;
+    },
+  };
+}
+
+async function pidOfRun({ app }: FaultRig, id: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${app.ports['http.port']}/api/transponders/${id}`);
+  const { runs } = (await response.json()) as { runs: { pid: number }[] };
+  return runs[0]!.pid;
 }
 
 /** A destination that never takes the push: how long until the push says so. */
