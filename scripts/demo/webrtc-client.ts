@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { MediaStreamTrack, RTCPeerConnection, useH264, useOPUS } from 'werift';
 import { WebSocket } from 'ws';
@@ -6,7 +7,6 @@ import type { Closable } from '../../src/domain/life-cycle.ts';
 /** A server that answers nobody: werift asks a public one where none is given, and this client needs none. */
 const NO_STUN_SERVER = 'stun:127.0.0.1:9';
 const STUN_GATHER_TIMEOUT_S = 0.01;
-const MEDIA_SESSION_ID = 'demo-publisher';
 
 export interface WebrtcClient extends Closable {
   /** Take RTP packets with any payload type and SSRC. */
@@ -68,7 +68,7 @@ export async function publishOverWebrtc({ url, streamName, onConnected }: Publis
     if (message === 'ping') send('pong', {});
     if (message === 'getUserData') {
       const { sdp } = peer.localDescription!;
-      send('publishStream', { ...STREAM_REQUEST, mediaSessionId: MEDIA_SESSION_ID, name: streamName, sdp });
+      send('publishStream', { ...STREAM_REQUEST, mediaSessionId: randomUUID(), name: streamName, sdp });
     }
     if (message === 'setRemoteSDP') await peer.setRemoteDescription({ type: 'answer', sdp: String(data[1]) });
     if (message === 'notifyStreamStatusEvent') {

@@ -107,7 +107,9 @@ function dialOne(address: string, options: DialOptions, timeoutMs: number): Prom
     tcp.on('error', (error) => fail(error, 'connecting'));
     tcp.once('connect', () => {
       if (!options.tls) return finish(tcp);
-      const secure = connectTls({ ...options.tlsOptions, ...serverName(options.host), socket: tcp });
+      // Said, so that no variable of the environment makes it otherwise.
+      const verification = { rejectUnauthorized: true } as const;
+      const secure = connectTls({ ...options.tlsOptions, ...verification, ...serverName(options.host), socket: tcp });
       sockets.unshift(secure);
       tcp.on('close', () =>
         fail(new RunFailure('tls_error', 'the destination closed during the TLS handshake'), 'tls'),

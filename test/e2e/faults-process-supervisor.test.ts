@@ -27,9 +27,9 @@ let nginx: NginxRtmp;
 let server: ServerProcess;
 let publisher: Closable | undefined;
 
-async function startServer(): Promise<void> {
+async function startServer(more: Readonly<Record<string, string>> = {}): Promise<void> {
   // Shorter than the freeze: nobody is to be blamed for that.
-  const settings = { ffmpeg_path: FAULTY_FFMPEG, rtmp_push_stall_timeout_ms: '2000' };
+  const settings = { ffmpeg_path: FAULTY_FFMPEG, rtmp_push_stall_timeout_ms: '2000', ...more };
   server = await startServerProcess({ directory, settings });
 }
 
@@ -116,7 +116,14 @@ it('SIGTERM ends a server with a push in every state, and the next start knows w
   const nobody = await startTcpRelay({ destinationPort: undefined });
   closers.push(() => nobody.close());
   await nobody.shut();
+  const still = await startTestPublisher(`ws://127.0.0.1:${server.ports['ws.port']}`, 'still');
+  closers.push(() => still.close('test ended'));
+  const degraded = await startup(nginx.url('live/degraded'), { streamName: 'still' });
+  await reached(degraded, 'ACTIVE');
+  await still.stopSending();
+  await reached(degraded, 'DEGRADED');
   const ids = {
+    DEGRADED: degraded,
     WAITING_SOURCE: await startup(nginx.url('live/later'), { streamName: 'later', waitForStream: true }),
     STARTING: await startup(`rtmp://127.0.0.1:${silent.port}/live/starting`),
     ACTIVE: await startup(nginx.url('live/active')),
@@ -131,12 +138,9 @@ it('SIGTERM ends a server with a push in every state, and the next start knows w
   await reached(ids.STOPPING, 'STOPPING');
   expect((await detail(ids.STARTING)).state).toBe('STARTING');
   expect((await detail(ids.WAITING_SOURCE)).state).toBe('WAITING_SOURCE');
+  expect((await detail(ids.DEGRADED)).state).toBe('DEGRADED');
 
-  const { exitCode, isAllGone, elapsedMs, stderr } = await server.end('SIGTERM');
-  expect({ exitCode, isAllGone }).toEqual({ exitCode: 0, isAllGone: true });
-  expect(elapsedMs).toBeLessThan(MAX_STOP_MS);
-  expect(stderr.split('\n').filter((line) => line.includes('"level":"error"'))).toEqual([]);
-
+  await endInOrder();
   await startServer();
   for (const [before, id] of Object.entries(ids)) {
     const { state, runs } = await detail(id);
@@ -148,4 +152,18 @@ it('SIGTERM ends a server with a push in every state, and the next start knows w
   await reached(ids.BACKOFF, 'BACKOFF');
   expect((await detail(ids.STARTING)).state).toBe('STARTING');
   expect((await detail(ids.STOPPING)).state).toBe('TERMINATED');
+
+  await endInOrder();
+  await startServer({ restore_window_ms: '0' });
+  expect((await detail(ids.ACTIVE)).state).toBe('SUSPENDED');
+  await endInOrder();
+  await startServer();
+  expect((await detail(ids.ACTIVE)).state).toBe('SUSPENDED');
 });
+
+async function endInOrder(): Promise<void> {
+  const { exitCode, isAllGone, elapsedMs, stderr } = await server.end('SIGTERM');
+  expect({ exitCode, isAllGone }).toEqual({ exitCode: 0, isAllGone: true });
+  expect(elapsedMs).toBeLessThan(MAX_STOP_MS);
+  expect(stderr.split('\n').filter((line) => line.includes('"level":"error"'))).toEqual([]);
+}

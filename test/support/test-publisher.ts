@@ -8,6 +8,8 @@ import { SentTrack } from './sent-track.ts';
 export interface TestPublisher extends Closable {
   readonly video: SentTrack;
   readonly audio: SentTrack;
+  /** It stays connected and sends nothing any more. */
+  stopSending(): Promise<void>;
 }
 
 /** Publishes a moving picture with sound over real WebRTC, without a browser: about 0.9 Mbit/s of H.264 and Opus. */
@@ -39,6 +41,7 @@ export async function startTestPublisher(wsUrl: string, streamName: string): Pro
     return {
       video,
       audio,
+      stopSending: closePicture,
       async close(reason) {
         await closePicture();
         await client.close(reason);

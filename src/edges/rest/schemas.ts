@@ -3,6 +3,8 @@ import type { RestartPolicyRequest } from '../../services/restart-policy.ts';
 
 /** Numbers and booleans may come as strings; the validator coerces them (reference/wcs-protocol.md §3). */
 
+/** It goes to a command line and to destinations. */
+const NO_CONTROL_CHARACTERS = String.raw`^[^\u0000-\u001f\u007f]*$`;
 /** As long as pages may make it. */
 const StreamName = Type.String({ minLength: 1, maxLength: 1024 });
 const RtmpUrl = Type.String({ minLength: 1, maxLength: 2048 });
@@ -46,7 +48,7 @@ export const StartupBody = Type.Object({
   streamName: StreamName,
   rtmpUrl: RtmpUrl,
   rtmpTransponderFullUrl: Type.Optional(Type.Boolean()),
-  rtmpFlashVersion: Type.Optional(Type.String({ maxLength: 128 })),
+  rtmpFlashVersion: Type.Optional(Type.String({ maxLength: 128, pattern: NO_CONTROL_CHARACTERS })),
   width: Type.Optional(Pixels),
   height: Type.Optional(Pixels),
   fps: Type.Optional(Type.Number({ minimum: 0, maximum: 240 })),

@@ -80,6 +80,7 @@ describe('/push/startup', () => {
     [{ ...startup, rtmpTransponderFullUrl: 'maybe' }, /rtmpTransponderFullUrl/],
     [{ ...startup, options: { action: 'dance' } }, /action/],
     [{ ...startup, options: 'mute' }, /options/],
+    [{ ...startup, rtmpFlashVersion: 'FMLE\0' }, /rtmpFlashVersion/],
     [{ ...startup, restartPolicy: 'never' }, /restartPolicy/],
   ])('answers 400 that names the problem of %o', async (body, problem) => {
     const answer = await f.post('/push/startup', body);
