@@ -247,7 +247,7 @@ export const SECTIONS = {
     rtmp_push_restart_policy: key(
       oneOf('wcs', 'persistent'),
       'wcs',
-      'For pushes that ask for none: wcs = as rtmp_push_restore says; persistent = for ever, with pauses that grow to 30 s, and the push outlives its stream.',
+      'For pushes that ask for none: wcs = as rtmp_push_restore says; persistent = for ever, with pauses that grow to 30 s, and a push that REST asked for outlives its stream.',
     ),
     restore_on_start: key(
       oneOf('never', 'if_source_returns', 'always'),
