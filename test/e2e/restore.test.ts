@@ -2,6 +2,7 @@ import { rm, mkdtemp } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Closable } from '../../src/domain/life-cycle.ts';
 import type { TransponderDetail, TransponderView } from '../../src/services/transponder-view.ts';
@@ -14,7 +15,9 @@ const PUSHES = 10;
 const KILLS = 20;
 /** From the source's return to the last of the ten being fed. */
 const MAX_RETURN_MS = 2000;
-const MAX_ORPHAN_MS = 100;
+/** Children have 100 ms to be gone, in looks, so that a machine that lets this process wait takes nothing off that time. */
+const ORPHAN_LOOKS = 5;
+const ORPHAN_LOOK_PERIOD_MS = 20;
 const TIMEOUT_MS = 15_000;
 
 /** Ten destinations in one, which see who publishes what. */
@@ -135,12 +138,8 @@ describe('ten pushes', () => {
       const children = server.children();
       expect(children.length).toBeGreaterThanOrEqual(PUSHES);
       await killed(server);
-      const deadMs = performance.now();
-      await waitUntil(
-        async () => (children.some(runs) ? undefined : true),
-        MAX_ORPHAN_MS,
-        () => `${children.filter(runs).length} children outlived their supervisor by ${performance.now() - deadMs} ms`,
-      );
+      for (let look = 0; look < ORPHAN_LOOKS && children.some(runs); look++) await delay(ORPHAN_LOOK_PERIOD_MS);
+      expect(children.filter(runs)).toEqual([]);
       await unpublish();
       server = await startServerProcess({ directory });
       await waitForAll('WAITING_SOURCE');
@@ -198,7 +197,7 @@ async function killed(victim: ServerProcess): Promise<void> {
   process.kill(victim.pid, 'SIGKILL');
   await waitUntil(
     async () => (runs(victim.pid) ? undefined : true),
-    1000,
+    TIMEOUT_MS,
     () => 'the server survives SIGKILL',
   );
 }
