@@ -39,7 +39,7 @@ it('shows the main job: published over WebRTC, pushed until the time is over, no
   expect(Number(figures![1])).toBeGreaterThan(400);
   expect(Number(figures![2])).toBeGreaterThan(20);
   expect(Number(figures![2])).toBeLessThan(32);
-  expect(offspring.left()).toEqual([]);
+  expect(await offspring.left()).toEqual([]);
   expect(await readdir(directory)).toEqual([]);
 });
 
@@ -59,7 +59,7 @@ it('ends in order on Ctrl-C', async () => {
   process.kill(-demo.pid!, 'SIGINT');
   const { exitCode, stderr } = await demo;
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-  expect(offspring.left()).toEqual([]);
+  expect(await offspring.left()).toEqual([]);
   expect(await readdir(directory)).toEqual([]);
 });
 

@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const LOOK_PERIOD_MS = 20;
+/** A process that is killed with its parent takes a moment to be gone: 100 ms of looks. */
+const LAST_LOOKS = 5;
 
 /** All processes that a process has, and those that they have, from now on: to be asked what is left of them when it is gone. */
 export class Offspring {
@@ -14,9 +17,14 @@ export class Offspring {
     this.#timer.unref();
   }
 
-  /** Process ids of those that still run. Also ends the watching. */
-  left(): number[] {
+  /** Process ids of those that still run, and go on running. Also ends the watching. */
+  async left(): Promise<number[]> {
     clearInterval(this.#timer);
+    for (let look = 0; look < LAST_LOOKS && this.#running().length > 0; look++) await delay(LOOK_PERIOD_MS);
+    return this.#running();
+  }
+
+  #running(): number[] {
     return [...this.#seen].filter(([pid, birth]) => birthOf(pid) === birth).map(([pid]) => pid);
   }
 

@@ -118,7 +118,7 @@ async function readyLine(run: ReturnType<typeof spawn>): Promise<{ ports: Record
 async function exitOf(run: ResultPromise, offspring: Offspring, startMs: number): Promise<Exit> {
   const { exitCode, stdout, stderr } = await run;
   const elapsedMs = performance.now() - startMs;
-  const isAllGone = offspring.left().length === 0;
+  const isAllGone = (await offspring.left()).length === 0;
   return { exitCode, stdout: String(stdout), stderr: String(stderr), elapsedMs, isAllGone };
 }
 
