@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { PushView } from '../../src/services/transponder-request.ts';
 import { appChildren, countOfKind } from '../support/app-children.ts';
 import { H264_ONLY, startPushRig, type PushRig } from '../support/push-rig.ts';
@@ -25,9 +25,9 @@ describe('pushes of one stream', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  /** Pushes to as many names, all of them active. */
-  async function pushToAll(more: object): Promise<PushView[]> {
-    const views = await Promise.all(
+  /** Pushes to as many names. */
+  function pushToAll(more: object): Promise<PushView[]> {
+    return Promise.all(
       Array.from({ length: DESTINATIONS }, (_, index) =>
         rig.startup({
           streamName: STREAM,
@@ -37,8 +37,10 @@ describe('pushes of one stream', () => {
         }),
       ),
     );
+  }
+
+  async function untilActive(views: readonly PushView[]): Promise<void> {
     await Promise.all(views.map(({ mediaSessionId }) => rig.waitForState(mediaSessionId, 'ACTIVE')));
-    return views;
   }
 
   /** Terminates them and waits until neither a push nor, after its linger, a transcoder is left. */
@@ -50,6 +52,8 @@ describe('pushes of one stream', () => {
 
   it('to ten destinations cost one audio encoder, and no command line names a destination', async () => {
     const views = await pushToAll({});
+    onTestFinished(() => endAll(views));
+    await untilActive(views);
     expect(countOfKind('rtmp-push')).toBe(DESTINATIONS);
     expect(countOfKind('audio-transcode')).toBe(1);
     expect(countOfKind('video-transcode')).toBe(0);
@@ -63,18 +67,18 @@ describe('pushes of one stream', () => {
     expect(runs).toHaveLength(DESTINATIONS);
     expect(JSON.stringify(runs)).not.toMatch(/sesame|localhost/);
     expect(rig.app.log()).not.toContain('sesame');
-    await endAll(views);
   });
 
   it('to ten destinations of one height cost one video encoder', async () => {
     const views = await pushToAll({ height: 120 });
+    onTestFinished(() => endAll(views));
+    await untilActive(views);
     expect(countOfKind('rtmp-push')).toBe(DESTINATIONS);
     expect(countOfKind('audio-transcode')).toBe(1);
     expect(countOfKind('video-transcode')).toBe(1);
     for (const { mediaSessionId } of views) {
       expect(rig.rows('SELECT exit_class FROM run WHERE transponder_id = ?', mediaSessionId)).toHaveLength(1);
     }
-    await endAll(views);
   });
 
   it(
@@ -110,21 +114,18 @@ describe('pushes of one stream', () => {
   it('are as wide as asked where proportions need not be kept and a height is given', async () => {
     const settings = { video_transcoder_preserve_aspect_ratio: 'false' };
     const other = await startPushRig({ settings, sharing: rig });
-    try {
-      await other.page.publish({ name: STREAM, stripCodecs: H264_ONLY });
-      const files = await recordAll(other, directory, {
-        'both-free': { width: 200, height: 120 },
-        'width-free': { width: 200 },
-      });
-      expect(await pictureSizes(files['both-free']!)).toEqual(['200x120']);
-      expect(await pictureSizes(files['width-free']!)).toEqual(['320x240']);
-    } finally {
-      await other.close();
-    }
+    onTestFinished(() => other.close());
+    await other.page.publish({ name: STREAM, stripCodecs: H264_ONLY });
+    const files = await recordAll(other, directory, {
+      'both-free': { width: 200, height: 120 },
+      'width-free': { width: 200 },
+    });
+    expect(await pictureSizes(files['both-free']!)).toEqual(['200x120']);
+    expect(await pictureSizes(files['width-free']!)).toEqual(['320x240']);
   });
 
   it('leave no process behind when the application closes', async () => {
-    await pushToAll({ height: 120 });
+    await untilActive(await pushToAll({ height: 120 }));
     await rig.close();
     expect(appChildren()).toEqual([]);
   });
@@ -139,6 +140,7 @@ async function recordAll(
   const recorded = Object.entries(pushes).map(async ([name, parameters]) => {
     const rtmpUrl = rig.nginx.url(`app/${name}`);
     const view = await rig.startup({ streamName: STREAM, rtmpUrl, rtmpTransponderFullUrl: true, ...parameters });
+    onTestFinished(() => rig.terminate(view));
     await rig.waitForState(view.mediaSessionId, 'ACTIVE');
     const path = join(directory, `${name}.flv`);
     await record(rtmpUrl, RECORD_SECONDS, path);
