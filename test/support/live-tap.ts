@@ -15,11 +15,16 @@ export interface TappedSound {
   readonly frame: Buffer;
 }
 
+export interface TappedPicture {
+  readonly timeMs: number;
+  readonly arrivedMs: number;
+  readonly isKeyframe: boolean;
+}
+
 /** A player of a live RTMP stream that notes when each frame came. */
 export class LiveTap {
   readonly sounds: TappedSound[] = [];
-  /** Times of keyframes on the timeline of the stream. */
-  readonly keyframesMs: number[] = [];
+  readonly pictures: TappedPicture[] = [];
   readonly #player: ChildProcess;
   readonly #emitter = new EventEmitter();
   #isOver = false;
@@ -34,7 +39,7 @@ export class LiveTap {
       const arrivedMs = performance.now();
       for (const { type, timestampMs, data } of reader.push(chunk)) {
         if (type === 'audio') this.#takeAudio(timestampMs, arrivedMs, data);
-        if (type === 'video') this.#takeVideo(timestampMs, data);
+        if (type === 'video') this.#takeVideo(timestampMs, arrivedMs, data);
       }
       this.#emitter.emit('change');
     });
@@ -64,8 +69,8 @@ export class LiveTap {
     this.sounds.push({ timeMs, arrivedMs, frame: Buffer.from(audio.frame) });
   }
 
-  #takeVideo(timeMs: number, data: Buffer): void {
+  #takeVideo(timeMs: number, arrivedMs: number, data: Buffer): void {
     const video = parseFlvVideo(data);
-    if (video.kind === 'avc-frame' && video.isKeyframe) this.keyframesMs.push(timeMs);
+    if (video.kind === 'avc-frame') this.pictures.push({ timeMs, arrivedMs, isKeyframe: video.isKeyframe });
   }
 }
