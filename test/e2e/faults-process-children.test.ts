@@ -33,6 +33,8 @@ interface StoredRun {
 let directory: string;
 let ffmpegPath: string;
 let rig: FaultRig;
+/** A push that is given up while all else goes on, because that takes so long. */
+let neverReady: string;
 let database: Database.Database;
 const awake = new AwakeClock();
 afterAll(() => awake[Symbol.dispose]());
@@ -43,6 +45,7 @@ beforeAll(async () => {
   await copyFile(FAULTY_FFMPEG, ffmpegPath);
   rig = await startFaultRig({ ffmpeg_path: ffmpegPath });
   database = new Database(join(rig.app.directory, 'data', 'transponder.sqlite'), { readonly: true });
+  neverReady = await start('never-ready', { restartPolicy: 'wcs' });
 });
 afterAll(async () => {
   database?.close();
@@ -181,22 +184,6 @@ async function lastWords(id: string): Promise<string | null> {
 }
 
 describe('an ffmpeg that', () => {
-  it('never becomes ready is given up after the start timeout', async () => {
-    const id = await start('never-ready', { restartPolicy: 'wcs' });
-    const { atMs } = await rig.reached(id, 'STARTING', ACTIVE_TIMEOUT_MS);
-    const pid = await waitUntil(
-      () => runs(id)[0]?.pid ?? undefined,
-      ACTIVE_TIMEOUT_MS,
-      () => 'a child',
-    );
-    const failed = await rig.reached(id, 'FAILED', 25_000);
-    expect(awake.betweenMs(atMs, failed.atMs)).toBeLessThan(20_000);
-    expect(rig.state(id)).toEqual(expect.objectContaining({ reason: 'start_timeout' }));
-    expect(runs(id)).toEqual([expect.objectContaining({ exitClass: 'start_timeout', exitSignal: 'SIGKILL' })]);
-    expect(stateNames(id)).toEqual(['STARTING', 'FAILED']);
-    expect(await isAlive(pid)).toBe(false);
-  });
-
   it('is not there is tried again until it is', async () => {
     const away = `${ffmpegPath}.away`;
     await rename(ffmpegPath, away);
@@ -211,6 +198,22 @@ describe('an ffmpeg that', () => {
     const back = await rig.reached(id, 'ACTIVE', 30_000, atMs);
     expect(awake.betweenMs(atMs, back.atMs)).toBeLessThan(MAX_RETURN_MS);
     await rig.terminate(id);
+  });
+
+  it('never becomes ready is given up after the start timeout', async () => {
+    const id = neverReady;
+    const { atMs } = await rig.reached(id, 'STARTING', ACTIVE_TIMEOUT_MS);
+    const pid = await waitUntil(
+      () => runs(id)[0]?.pid ?? undefined,
+      ACTIVE_TIMEOUT_MS,
+      () => 'a child',
+    );
+    const failed = await rig.reached(id, 'FAILED', 25_000);
+    expect(awake.betweenMs(atMs, failed.atMs)).toBeLessThan(20_000);
+    expect(rig.state(id)).toEqual(expect.objectContaining({ reason: 'start_timeout' }));
+    expect(runs(id)).toEqual([expect.objectContaining({ exitClass: 'start_timeout', exitSignal: 'SIGKILL' })]);
+    expect(stateNames(id)).toEqual(['STARTING', 'FAILED']);
+    expect(await isAlive(pid)).toBe(false);
   });
 });
 
