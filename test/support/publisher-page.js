@@ -5,7 +5,8 @@
   const BEEP_SECONDS = 0.1;
   const SCHEDULED_SECONDS = 180;
 
-  const media = { warnings: [] };
+  const noLateness = () => ({ paintMs: 0, flashMs: 0, missedFlashes: 0 });
+  const media = { warnings: [], late: noLateness() };
   const published = new Map();
 
   /**
@@ -20,9 +21,21 @@
     canvas.width = width;
     canvas.height = height;
     const startSeconds = Math.ceil(context.currentTime) + 1;
+    let paintedMs = performance.now();
+    let flashedBeat = -1;
     setInterval(() => {
       const second = context.currentTime - startSeconds;
       const isWhite = !toneHz && second >= 0 && second % 1 < BEEP_SECONDS;
+      const { late } = media;
+      const nowMs = performance.now();
+      late.paintMs = Math.max(late.paintMs, nowMs - paintedMs - FRAME_PERIOD_MS);
+      paintedMs = nowMs;
+      const beat = Math.floor(second);
+      if (isWhite && beat !== flashedBeat) {
+        late.flashMs = Math.max(late.flashMs, (second % 1) * 1000 - FRAME_PERIOD_MS);
+        late.missedFlashes += beat - flashedBeat - 1;
+        flashedBeat = beat;
+      }
       paint.fillStyle = isWhite ? '#fff' : '#000';
       paint.fillRect(0, 0, canvas.width, canvas.height);
       paint.fillStyle = '#444';
@@ -109,6 +122,11 @@
         const frame = new VideoFrame(media.canvas, { timestamp: performance.now() * 1000 });
         writer.write(frame).catch(() => frame.close());
       }, FRAME_PERIOD_MS);
+    },
+    takeLateness() {
+      const { late } = media;
+      media.late = noLateness();
+      return late;
     },
     /** What the SDK has told of the stream so far. */
     statuses: (name) => published.get(name).statuses,

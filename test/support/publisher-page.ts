@@ -20,6 +20,16 @@ export interface StatusSeen {
   readonly info: string;
 }
 
+/** By how much a page was late itself, which its machine may make it. */
+export interface PageLateness {
+  /** The longest time without a picture of its canvas, beyond what is usual. */
+  readonly paintMs: number;
+  /** Of the latest flash after its beep, likewise. */
+  readonly flashMs: number;
+  /** Flashes that it did not come to show at all. */
+  readonly missedFlashes: number;
+}
+
 /** A page whose picture flashes and whose sound beeps at the same instant once a second, published through the official SDK. */
 export interface PublisherPage {
   publish(options: PublishOptions): Promise<void>;
@@ -27,6 +37,8 @@ export interface PublisherPage {
   /** The size of the published picture from now on. */
   resize(width: number, height: number): Promise<void>;
   showPicture(name: string): Promise<void>;
+  /** Since it was last asked. */
+  takeLateness(): Promise<PageLateness>;
   /** Statuses of a published stream as the SDK gave them, oldest first. */
   statuses(name: string): Promise<readonly StatusSeen[]>;
   /** Infos of the warnings that the session got about a published stream, oldest first. */
@@ -63,6 +75,7 @@ export async function openPublisherPage(
     unpublish: (name) => call('unpublish', name),
     resize: (newWidth, newHeight) => call('resize', newWidth, newHeight),
     showPicture: (name) => call('showPicture', name),
+    takeLateness: () => call('takeLateness'),
     statuses: (name) => call('statuses', name),
     warnings: (name) => call('warnings', name),
     close: () => page.close(),
