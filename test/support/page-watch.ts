@@ -1,9 +1,19 @@
 import type { Page } from 'playwright-core';
 
+/** On the page's clock in ms. */
+export interface SeenPicture {
+  readonly shownMs: number;
+  /** When the last of its packets came. */
+  readonly receivedMs: number;
+  /** By its RTP timestamp, which begins anywhere. */
+  readonly mediaMs: number;
+  /** How many have been shown with it, those included of which a busy page was not told. */
+  readonly count: number;
+}
+
 /** On the page's clock in ms, oldest first. */
 export interface SeenAndHeard {
-  /** When pictures were shown. */
-  readonly shownMs: readonly number[];
+  readonly pictures: readonly SeenPicture[];
   /** When the picture became white. */
   readonly flashesMs: readonly number[];
   /** When the sound set in. */
@@ -23,10 +33,29 @@ export function seenAndHeard(page: Page): Promise<SeenAndHeard> {
   return page.evaluate(() => (globalThis as unknown as PageGlobals).watch);
 }
 
+/**
+ * The longest step between two pictures, in the stream or on its way, without what the page itself was late or has left out: a step
+ * that it also made itself, and that pictures of which it was not told do not fill.
+ */
+export function longestStepMs(pictures: readonly SeenPicture[], frameMs: number): number {
+  const steps = pictures.slice(1).map((to, index) => {
+    const from = pictures[index]!;
+    const cameMs = Math.max(to.mediaMs - from.mediaMs, to.receivedMs - from.receivedMs);
+    return Math.min(to.shownMs - from.shownMs, cameMs - (to.count - from.count - 1) * frameMs);
+  });
+  return Math.max(...steps);
+}
+
+interface FrameMetadata {
+  readonly rtpTimestamp: number;
+  readonly receiveTime: number;
+  readonly presentedFrames: number;
+}
+
 interface Video {
   readonly videoWidth: number;
   readonly srcObject: { getAudioTracks(): readonly unknown[] };
-  requestVideoFrameCallback(callback: (nowMs: number) => void): void;
+  requestVideoFrameCallback(callback: (nowMs: number, metadata: FrameMetadata) => void): void;
 }
 
 interface Canvas {
@@ -54,13 +83,13 @@ interface PageGlobals {
     createAnalyser(): Analyser;
     createMediaStreamSource(stream: object): { connect(to: Analyser): void };
   };
-  watch: { shownMs: number[]; flashesMs: number[]; beepsMs: number[] };
+  watch: { pictures: SeenPicture[]; flashesMs: number[]; beepsMs: number[] };
 }
 
 /** Runs in the page. */
 function beginWatch(): void {
   const page = globalThis as unknown as PageGlobals;
-  const watch = { shownMs: [] as number[], flashesMs: [] as number[], beepsMs: [] as number[] };
+  const watch = { pictures: [] as SeenPicture[], flashesMs: [] as number[], beepsMs: [] as number[] };
   page.watch = watch;
   const video = page.document.querySelector('video')!;
 
@@ -69,8 +98,13 @@ function beginWatch(): void {
   canvas.height = 1;
   const context = canvas.getContext('2d', { willReadFrequently: true });
   let wasWhite = true;
-  const look = (nowMs: number): void => {
-    watch.shownMs.push(nowMs);
+  const look = (nowMs: number, { rtpTimestamp, receiveTime, presentedFrames }: FrameMetadata): void => {
+    watch.pictures.push({
+      shownMs: nowMs,
+      receivedMs: receiveTime,
+      mediaMs: rtpTimestamp / 90,
+      count: presentedFrames,
+    });
     context.drawImage(video, 0, 0, 1, 1);
     const isWhite = context.getImageData(0, 0, 1, 1).data[0]! > 128;
     if (isWhite && !wasWhite) watch.flashesMs.push(nowMs);
