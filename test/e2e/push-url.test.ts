@@ -8,7 +8,7 @@ const STREAM = 'stream1';
 /** Ours; nginx keeps no more than 31 characters. */
 const OWN_FLASH_VERSION = 'FMLE/3.0 (compatible; Transponder)'.slice(0, 31);
 const CAPTURED_FLASH_VERSION = 'LNX 76.219.189.0';
-const PUBLISHED_TIMEOUT_MS = 10_000;
+const PUBLISHED_TIMEOUT_MS = 20_000;
 
 function md5(text: string): string {
   return createHash('md5').update(text).digest('base64');

@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const NGINX = '/usr/sbin/nginx';
 const RTMP_MODULE = '/usr/lib/nginx/modules/ngx_rtmp_module.so';
 const LOOPBACK = '127.0.0.1';
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 20_000;
 const DEFAULT_MAX_MESSAGE_BYTES = 1 << 20;
 
 /** One notification of nginx-rtmp: `call` is its kind (`connect`, `publish`, `play`, `publish_done`, …), the rest its arguments. */

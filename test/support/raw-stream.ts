@@ -13,7 +13,7 @@ import type { TestApp } from './test-app.ts';
 
 export const RAW_STREAM = { payloadType: 96, rtxPayloadType: 97, ssrc: 0x1111_1111, rtxSsrc: 0x2222_2222 } as const;
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 20_000;
 const PROFILES: Readonly<Record<number, { profile: SrtpProfile; saltBytes: number }>> = {
   1: { profile: 'AES_CM_128_HMAC_SHA1_80', saltBytes: 14 },
   7: { profile: 'AEAD_AES_128_GCM', saltBytes: 12 },
