@@ -61,6 +61,7 @@ it.each([
   const isLive = async () => (await app.rest('/rest-api/stream/find', { name })).text.includes('"PUBLISHING"');
   await vi.waitUntil(isLive, WAIT);
   const answer = await app.rest('/rest-api/push/startup', { streamName: name, rtmpUrl: nginx.url('live') });
+  expect(answer).toMatchObject({ status: 200 });
   const { mediaSessionId } = answer.json() as { mediaSessionId: string };
   onTestFinished(async () => void (await app.rest('/rest-api/push/terminate', { mediaSessionId })));
   await vi.waitUntil(() => app.pushStatus(mediaSessionId)?.state === 'ACTIVE', WAIT);
