@@ -65,6 +65,8 @@ const MAX_LINE_CHARS = 500;
 const STOP_GRACE_MS = 500;
 /** A descendant may hold the pipes open after the process is gone; its output is not waited for any longer than this. */
 const DRAIN_MS = 500;
+/** A supervisor that was gone before the kernel was told to watch it is not seen to go: then the child has another parent. */
+const UNLESS_ORPHANED = '[ "$PPID" = "$0" ] || exit 1; exec setpriv --pdeathsig keep -- "$@"';
 /** setpriv(1) exits with these when it cannot execute the program, and says why on stderr. */
 const SETPRIV_EXEC_FAILED = new Set([126, 127]);
 
@@ -78,7 +80,8 @@ export function startChild(options: ChildOptions): Child {
   const outputFds = options.outputFds ?? [];
   const logger = options.logger.child({ child: name });
 
-  const subprocess = execa('setpriv', ['--pdeathsig', 'KILL', '--', program, ...options.args], {
+  const unlessOrphaned = ['sh', '-c', UNLESS_ORPHANED, String(process.pid), program, ...options.args];
+  const subprocess = execa('setpriv', ['--pdeathsig', 'KILL', '--', ...unlessOrphaned], {
     reject: false,
     buffer: false,
     cleanup: false,

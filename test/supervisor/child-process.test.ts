@@ -154,13 +154,18 @@ describe('a child process', () => {
     expect(processStartTicks(child.pid!)).toBeUndefined();
   });
 
-  it('does not outlive a supervisor that is killed', async () => {
-    const supervisor = spawn(process.execPath, [children('supervisor.ts')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  it.each(['later', 'at-once'])('does not outlive a supervisor that is killed: %s', async (when) => {
+    const supervisor = spawn(process.execPath, [children('supervisor.ts'), when], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(supervisor, 'exit');
     const [line] = (await once(supervisor.stdout, 'data')) as [Buffer];
     const pid = Number(line.toString());
-    expect(isAlive(pid)).toBe(true);
-    supervisor.kill('SIGKILL');
-    await once(supervisor, 'exit');
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 100, interval: 5 });
+    if (when === 'later') {
+      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/comm`, 'latin1')).toBe('sleep\n'), { timeout: 5000 });
+      supervisor.kill('SIGKILL');
+    }
+    await exited;
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 5000, interval: 5 });
   });
 });
