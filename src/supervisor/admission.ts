@@ -92,13 +92,17 @@ export class Admission {
     const { clock, childrenCpuSeconds, ownCpuSeconds = cpuSecondsOfProcess } = this.#options;
     const cpuSeconds = ownCpuSeconds() + (await childrenCpuSeconds());
     const atUs = clock.monotonicUs();
-    this.#samples = [...this.#samples, { atUs, cpuSeconds }].filter((sample) => atUs - sample.atUs <= WINDOW_US);
+    const samples = [...this.#samples, { atUs, cpuSeconds }];
+    // The newest that is old enough is where the window begins: timers are late, and without it the window would be too short.
+    const first = samples.findLastIndex((sample) => atUs - sample.atUs >= WINDOW_US);
+    this.#samples = samples.slice(Math.max(0, first));
   }
 
   /** Time before the first sample counts as idle, so that a start is no overload. */
   #cpuPercent(): number {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
-    const usedCores = first && last ? (last.cpuSeconds - first.cpuSeconds) / WINDOW_S : 0;
+    const spanUs = first && last ? Math.max(WINDOW_US, last.atUs - first.atUs) : WINDOW_US;
+    const usedCores = first && last ? ((last.cpuSeconds - first.cpuSeconds) * 1_000_000) / spanUs : 0;
     const { clock, cores = availableParallelism() } = this.#options;
     const nowUs = clock.monotonicUs();
     const reservedCores = this.#reservations.reduce(
