@@ -10,7 +10,10 @@ import { createNameResolver } from '../../src/egress/name-resolver.ts';
 
 const A = 1;
 
-/** A name server that knows `known.test`, of other names that they do not exist, and of `silent.test` not a word. */
+/**
+ * A name server that knows `known.test`, of `half.test` only the IPv4 address, of `broken.test` that it cannot tell, of other names
+ * that they do not exist, and of `silent.test` not a word.
+ */
 async function nameServer() {
   const questions: string[] = [];
   const socket = createSocket('udp4');
@@ -18,10 +21,11 @@ async function nameServer() {
     const { name, type, end } = questionOf(question);
     questions.push(name);
     if (name.endsWith('silent.test')) return;
-    const isKnown = name === 'known.test';
+    if (name === 'half.test' && type !== A) return;
+    const isKnown = name === 'known.test' || name === 'half.test';
     const hasAnswer = isKnown && type === A;
     const head = Buffer.from(question.subarray(0, 12));
-    head.writeUInt16BE(isKnown ? 0x8180 : 0x8183, 2);
+    head.writeUInt16BE(isKnown ? 0x8180 : name === 'broken.test' ? 0x8182 : 0x8183, 2);
     head.writeUInt16BE(1, 4);
     head.writeUInt16BE(hasAnswer ? 1 : 0, 6);
     head.fill(0, 8);
@@ -32,7 +36,8 @@ async function nameServer() {
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   onTestFinished(() => void socket.close());
-  return { questions, servers: [`127.0.0.1:${(socket.address() as AddressInfo).port}`] };
+  const address = `127.0.0.1:${(socket.address() as AddressInfo).port}`;
+  return { questions, servers: () => [address] };
 }
 
 function questionOf(message: Buffer): { name: string; type: number; end: number } {
@@ -54,6 +59,44 @@ it('asks the name server, and for what it does not know the system', async () =>
     code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/),
   });
   expect(new Set(questions)).toEqual(new Set(['known.test', '2130706433', 'unknown.test']));
+});
+
+it('does not wait for IPv6 addresses of which the name server says nothing, once there are others', async () => {
+  const { servers } = await nameServer();
+  const resolve = createNameResolver({ servers });
+  const silence = resolve('silent.test').catch(() => 'silence');
+  const known = resolve('half.test');
+  expect(await Promise.race([silence, known])).toEqual([{ address: '192.0.2.7' }]);
+  await silence;
+});
+
+it('asks the name servers of the moment', async () => {
+  const [first, second] = [await nameServer(), await nameServer()];
+  let now = first;
+  const resolve = createNameResolver({ servers: () => now.servers() });
+  await resolve('known.test');
+  now = second;
+  await resolve('known.test');
+  expect([first, second].map(({ questions }) => new Set(questions))).toEqual([
+    new Set(['known.test']),
+    new Set(['known.test']),
+  ]);
+});
+
+it('does not look up elsewhere what a name server cannot tell', async () => {
+  const { servers } = await nameServer();
+  await expect(createNameResolver({ servers })('broken.test')).rejects.toMatchObject({ code: 'ESERVFAIL' });
+});
+
+it('lets only so many names wait for the system', async () => {
+  const { servers } = await nameServer();
+  const resolve = createNameResolver({ servers });
+  const ends = await Promise.allSettled(Array.from({ length: 40 }, (_, n) => resolve(`${n}.unknown.test`)));
+  const codes = ends.map((end) =>
+    end.status === 'rejected' ? (end.reason as NodeJS.ErrnoException).message : 'found',
+  );
+  expect(codes.filter((message) => message.startsWith('too many names')).length).toBeGreaterThan(0);
+  expect(await resolve('2130706433')).toEqual([expect.objectContaining({ address: '127.0.0.1' })]);
 });
 
 it('believes the hosts file first, and takes addresses for themselves', async () => {
