@@ -103,7 +103,11 @@ export class HookClient {
       headers: this.#headersOf(body),
       signal,
     });
-    request.on('response', (response) => resolve(readAnswer(response)));
+    let isAnswered = false;
+    request.on('response', (response) => {
+      isAnswered = true;
+      resolve(readAnswer(response));
+    });
     // Who did not ask for another protocol gets no answer with it: without a listener node says nothing but `close`.
     request.on('upgrade', (response, socket) => {
       socket.destroy();
@@ -111,8 +115,9 @@ export class HookClient {
     });
     request.on('close', () => reject(new Error('the request ended without an answer')));
     request.on('error', (error: NodeJS.ErrnoException) => {
-      // The backend closed a kept connection just when it was used again, which says nothing about the request.
-      const wasStale = request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
+      // The backend closed a kept connection just when it was used again, which says nothing about the request. A reset in the
+      // middle of an answer comes here too: that one was carried out, and its reader knows.
+      const wasStale = !isAnswered && request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
       if (wasStale && !isSecondTry && !signal.aborted) resolve(this.#exchange(method, body, signal, true));
       else reject(error);
     });

@@ -85,6 +85,18 @@ describe('a hook', () => {
     expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual({ allowed: true });
     expect(connections.size).toBe(2);
   });
+
+  it('is not sent again when its answer breaks off', async () => {
+    await using f = await hooksFixture();
+    await f.hooks.ask(f.session(), 'connect', {});
+    f.backend.answer = (response) => {
+      response.writeHead(200, { 'content-length': 9 });
+      response.write('{', () => response.socket?.resetAndDestroy());
+    };
+    expect(await f.hooks.ask(f.session(), 'connect', {})).toEqual(OUTAGE);
+    await f.hooks.close();
+    expect([f.backend.connections, f.backend.requests.length]).toEqual([1, 2]);
+  });
 });
 
 describe('connect', () => {
