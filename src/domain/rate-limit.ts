@@ -20,14 +20,14 @@ export class RateLimit {
     this.#filledUs = clock.monotonicUs();
   }
 
-  /** False when one more is too many. */
-  take(): boolean {
+  /** False when so many more are too many; then none is counted. */
+  take(count = 1): boolean {
     const nowUs = this.#clock.monotonicUs();
     const { perSecond, burst } = this.#options;
     this.#tokens = Math.min(burst, this.#tokens + ((nowUs - this.#filledUs) * perSecond) / 1_000_000);
     this.#filledUs = nowUs;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
     return true;
   }
 }

@@ -300,7 +300,8 @@ export class ClientCommands {
     const isAllowed = await this.#services.streams.mayPause(session, mediaSessionId);
     const stream = this.#stream;
     if (stream?.mediaSessionId !== mediaSessionId) return;
-    if (!isAllowed) return this.#status(MEDIA_STREAM_ID, 'warning', 'NetStream.Play.Failed', 'Pausing is not allowed.');
+    // A failure would make librtmp end its connection.
+    if (!isAllowed) return this.#playerStatus('NetStream.Unpause.Notify', 'Pausing is not allowed.');
     stream.playback?.pause();
     this.#playerStatus('NetStream.Pause.Notify', 'The playback is paused.');
   }

@@ -41,7 +41,7 @@ const UINT32 = 0x100000000;
 const MAX_READ_AHEAD_BYTES = 64 * 1024;
 /** As for pages: each may cost a question to the backend and lines of the log. */
 const COMMAND_RATE = { perSecond: 50, burst: 200 };
-/** Of any kind: empty ones take a byte each. An encoder that was held up may send what it has kept at once. */
+/** Of any kind, also of those that only the protocol hears: empty ones take a byte each. An encoder that was held up may send what it has kept at once. */
 const MESSAGE_RATE = { perSecond: 2000, burst: 20_000 };
 
 /**
@@ -127,7 +127,10 @@ export class RtmpConnection {
     this.#hasSpoken = true;
     if (this.#socket.destroyed) return;
     try {
-      this.#link.push(bytes);
+      const count = this.#link.push(bytes);
+      if (!this.#messageRate.take(count)) {
+        return this.#cut('RTMP_MESSAGE_RATE', 'a client sends too many messages; it is cut off');
+      }
       // Of who was sent away only the acknowledgements count.
       if (this.#closeReason !== undefined) while (this.#link.take());
       else if (this.#isAsking) this.#readAhead(bytes.length);
@@ -141,9 +144,6 @@ export class RtmpConnection {
     while (!this.#isAsking && this.#closeReason === undefined) {
       const message = this.#link.take();
       if (!message) return;
-      if (!this.#messageRate.take()) {
-        return this.#cut('RTMP_MESSAGE_RATE', 'a client sends too many messages; it is cut off');
-      }
       if (isCommand(message) && !this.#commandRate.take()) {
         return this.#cut('RTMP_COMMAND_RATE', 'a client sends too many commands; it is cut off');
       }

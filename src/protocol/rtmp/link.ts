@@ -73,11 +73,11 @@ export class RtmpLink {
   }
 
   /**
-   * Bytes as they came. Messages that become whole wait for `take`.
+   * Bytes as they came. Messages that become whole wait for `take`. Returns how many messages came, whatever their kind.
    *
    * @throws {ProtocolError} of the handshake, the chunk layer and control messages, and RTMP_WAITING_MESSAGES
    */
-  push(bytes: Buffer): void {
+  push(bytes: Buffer): number {
     if (this.#waitingBytes > MAX_WAITING_BYTES) {
       throw new ProtocolError('RTMP_WAITING_MESSAGES', 'too many messages came while none was taken');
     }
@@ -86,12 +86,17 @@ export class RtmpLink {
     if (!this.#isHandshakeDone) {
       const step = this.#handshake.push(bytes);
       if (step.reply) this.#send(step.reply);
-      if (!step.isDone) return;
+      if (!step.isDone) return 0;
       this.#isHandshakeDone = true;
       chunks = step.rest;
     }
     if (acknowledge !== undefined) this.send({ kind: 'acknowledgement', receivedBytes: acknowledge });
-    for (const message of this.#reader.push(chunks)) this.#receive(message);
+    let count = 0;
+    for (const message of this.#reader.push(chunks)) {
+      this.#receive(message);
+      count += 1;
+    }
+    return count;
   }
 
   /**

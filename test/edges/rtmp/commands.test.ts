@@ -272,7 +272,8 @@ describe('a player', () => {
     await using _publisher = await publishLive(rtmp, 'a');
     await using client = await RtmpTestClient.playing(rtmp.port, 'a');
     client.say('pause', [null, true, 100], 1);
-    await client.status('NetStream.Play.Failed');
+    await client.status('NetStream.Unpause.Notify');
+    expect(client.statusCodes).not.toContain('NetStream.Pause.Notify');
     expect([rtmp.playbacks[0]!.calls, client.isClosed]).toEqual([['start'], false]);
   });
 

@@ -220,6 +220,31 @@ it('a client that sends empty messages without end is cut off', async () => {
   expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { code: 'RTMP_MESSAGE_RATE' } }]);
 });
 
+it('a client that sends messages of no known kind without end is cut off', async () => {
+  const clock = new ManualClock();
+  await using rtmp = await startRtmpHarness({ clock });
+  await using client = await RtmpTestClient.connected(rtmp.port);
+  client.media({ typeId: 99, timestampMs: 0, streamId: 0, payload: Buffer.alloc(0) });
+  client.socket.write(Buffer.alloc(64 * 1024, 0xc5));
+  await client.closed;
+  expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { code: 'RTMP_MESSAGE_RATE' } }]);
+});
+
+it('a client that was sent away and floods instead of going is cut off', async () => {
+  const clock = new ManualClock();
+  await using rtmp = await startRtmpHarness({
+    clock,
+    answer: ({ operation }) => ({ allowed: operation === 'connect' }),
+  });
+  await using client = await RtmpTestClient.connected(rtmp.port);
+  client.socket.pause();
+  client.say('publish', [null, 'a', 'live'], 1);
+  await expect.poll(() => rtmp.questions.map(({ operation }) => operation)).toContain('publishStream');
+  client.media({ typeId: MESSAGE_TYPE.audio, timestampMs: 0, streamId: 1, payload: Buffer.alloc(0) });
+  client.socket.write(Buffer.alloc(64 * 1024, 0xc4));
+  await expect.poll(() => rtmp.connectionCount()).toBe(0);
+});
+
 describe('the time of a client', () => {
   it('is spent once, up to its stream, and given anew behind that', async () => {
     const clock = new ManualClock();
