@@ -294,11 +294,12 @@ async function build(
   hub.onDown(({ name }) => transponders.sourceDown(name));
   streams.onPublished(({ name: streamName, mediaSessionId, rtmpUrl, sessionId }) => {
     if (!rtmpUrl) return;
-    transponders.startup({ streamName, rtmpUrl }, 'publisher', sessionId).catch((error: unknown) => {
+    const publication = { sessionId, isLive: () => streams.isPublished(streamName, mediaSessionId) };
+    transponders.startup({ streamName, rtmpUrl }, 'publisher', publication).catch((error: unknown) => {
       logger.warn({ error, mediaSessionId }, 'the push that a publisher asked for could not be started');
       // Where there is such a push already, the stream goes where its publisher wants it.
       if (error instanceof AppError && error.code === 'TRANSPONDER_EXISTS') return;
-      streams.rtmpWriterFailed(streamName);
+      if (publication.isLive()) streams.rtmpWriterFailed(streamName);
     });
   });
   transponders.onFailed(({ streamName, caller }) => {

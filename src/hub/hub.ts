@@ -26,11 +26,11 @@ export class Hub {
 
   /**
    * Another stream takes the place of one that is live, under its name and at once: readers of the old one end and find the new one, of
-   * which listeners hear as of any that comes up. That the old one ended they do not hear, because the name was never free.
+   * which listeners hear as of any that comes up. That the old one ended they do not hear, because the name was never free. Only its
+   * owner may do so, who would have removed it otherwise.
    */
   replace(stream: LiveStream, reason: string, options: Omit<LiveStreamOptions, 'name'>): LiveStream {
     const { name } = stream;
-    if (this.#streams.get(name) !== stream) return this.publish(name, options);
     const successor = new LiveStream({ ...options, name });
     this.#streams.set(name, successor);
     stream.end(reason);

@@ -154,6 +154,8 @@ export class Sessions {
     const data = { operationId, payload };
     const { allowed } = await session.ask('OnDataEvent', data);
     if (!allowed) throw new AppError('RESTRICTED_ACCESS', `the backend allows no data for session ${sessionId}`);
+    // It may have gone while the backend was asked.
+    this.#entryOf(sessionId);
     session.send({ name: 'OnDataEvent', ...session.forClient('OnDataEvent', data) });
   }
 

@@ -232,6 +232,11 @@ export class Streams {
     this.#sendDataToPlayers(stream, payload);
   }
 
+  /** Whether this very publisher has that name. */
+  isPublished(name: string, mediaSessionId: string): boolean {
+    return this.#publisherNamed(name)?.mediaSessionId === mediaSessionId;
+  }
+
   /**
    * The push that a publisher's `rtmpUrl` asked for has failed (reference/wcs-protocol.md §3.1). Its page is warned and the
    * stream goes on: a FAILED would end it, and a second PUBLISHING would make pages do twice what they do on the first.

@@ -93,6 +93,13 @@ export interface TransponderServiceOptions {
   readonly randomBytes: (size: number) => Uint8Array;
 }
 
+/** What a page publishes, and asks a push for. */
+export interface Publication {
+  readonly sessionId: string;
+  /** False when it is over, also where another one has its name. */
+  isLive(): boolean;
+}
+
 /** A push has ended as FAILED: no further try is made. */
 export interface FailedPush {
   readonly streamName: string;
@@ -119,6 +126,7 @@ export class TransponderService {
   /** Monotonic. */
   #checkedUs: number;
   #closing: Promise<void> | undefined;
+  readonly #closeBegun = Promise.withResolvers<void>();
 
   constructor(options: TransponderServiceOptions) {
     this.#options = options;
@@ -182,14 +190,14 @@ export class TransponderService {
 
   /**
    * Creates a push and answers before it is connected, as WCS does, but after one to the same destination that is just ending is
-   * gone; `sessionId` is the publisher's. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
+   * gone; `publication` is that of the page which asks. Throws BAD_RTMP_URL, STREAM_NOT_FOUND,
    * BAD_REQUEST, SOUND_FILE_NOT_FOUND, UNRESOLVABLE_HOST, FORBIDDEN_ADDRESS, TRANSPONDER_EXISTS, OVERLOADED or STORE_FAILED.
    */
-  async startup(request: StartupRequest, caller: TransponderCaller, sessionId?: string): Promise<PushView> {
+  async startup(request: StartupRequest, caller: TransponderCaller, publication?: Publication): Promise<PushView> {
     this.#requireReady();
     effectivePolicy(request.restartPolicy, this.#options.config);
     const { target, remoteName } = this.#destinationOf(request);
-    this.#requireSource(request, caller);
+    this.#requireSource(request, caller, publication);
     if (request.options?.action === 'sound_on') await this.#requireSoundFile(request.options.soundFile);
     const { resolveHost: resolve, allowAddress, clock } = this.#options;
     const refusalOf = (address: string) => allowAddress(address, destinationCallerOf(caller));
@@ -197,10 +205,10 @@ export class TransponderService {
     await this.#untilFree(target);
     // Time has passed: what was true may not be any more.
     this.#requireReady();
-    this.#requireSource(request, caller);
-    this.#requireRoomFor(sessionId);
+    this.#requireSource(request, caller, publication);
+    this.#requireRoomFor(publication);
     const actor = this.#create(request, caller, target, remoteName);
-    if (sessionId !== undefined) this.#sessions.set(actor.row.id, sessionId);
+    if (publication) this.#sessions.set(actor.row.id, publication.sessionId);
     actor.dispatch({ type: this.#sources.has(request.streamName) ? 'sourceUp' : 'sourceDown' });
     return actor.view;
   }
@@ -324,6 +332,7 @@ export class TransponderService {
   }
 
   async #close(): Promise<void> {
+    this.#closeBegun.resolve();
     for (const cancel of this.#cancelTimers) cancel();
     this.#cancelForgetting();
     const ends = await Promise.allSettled([...this.#actors.values()].map((actor) => actor.close()));
@@ -334,12 +343,14 @@ export class TransponderService {
   }
 
   /**
-   * There are never two connections to one key: a push that is ending has its own until it is gone. That is also how a page that
-   * publishes again at once gets its push again.
+   * A new push never meets one that is just ending, which has its connection until it is gone. That is also how a page that
+   * publishes again at once gets its push again. Closing ends the waiting.
    */
   async #untilFree({ canonical }: RtmpTarget): Promise<void> {
     const destHash = this.#options.store.secrets.hash(canonical);
-    for (let last = this.#endingAt(destHash); last; last = this.#endingAt(destHash)) await last.finished;
+    for (let last = this.#endingAt(destHash); last && !this.#closing; last = this.#endingAt(destHash)) {
+      await Promise.race([last.finished, this.#closeBegun.promise]);
+    }
   }
 
   #endingAt(destHash: string): TransponderActor | undefined {
@@ -374,7 +385,10 @@ export class TransponderService {
     return this.#adopt(row);
   }
 
-  /** Whether its pictures are to be encoded as nobody else's of the same stream: equal ones share an encoder. */
+  /**
+   * Whether its pictures are to be encoded as nobody else's of the same stream: equal ones share an encoder. What the source's codec
+   * asks for is not known here, so VP8 without any wish counts as copied until the load of its encoder is seen.
+   */
   #needsEncoder({ paramsJson, streamName }: TransponderRow): boolean {
     const { height, fps, keyFrameInterval } = JSON.parse(paramsJson) as PushParams;
     if (height === 0 && fps === 0 && keyFrameInterval === 0) return false;
@@ -472,16 +486,21 @@ export class TransponderService {
     }
   }
 
-  #requireRoomFor(sessionId: string | undefined): void {
-    if (sessionId === undefined) return;
+  #requireRoomFor(publication: Publication | undefined): void {
+    if (!publication) return;
     let own = 0;
-    for (const other of this.#sessions.values()) if (other === sessionId) own++;
+    for (const sessionId of this.#sessions.values()) if (sessionId === publication.sessionId) own++;
     if (own < MAX_PUSHES_PER_SESSION) return;
     throw new AppError('OVERLOADED', `a publisher has ${MAX_PUSHES_PER_SESSION} pushes already`);
   }
 
-  #requireSource({ streamName, waitForStream }: StartupRequest, caller: TransponderCaller): void {
-    if (this.#sources.has(streamName) || (caller === 'rest' && waitForStream === true)) return;
+  #requireSource(
+    { streamName, waitForStream }: StartupRequest,
+    caller: TransponderCaller,
+    publication: Publication | undefined,
+  ): void {
+    const hasSource = this.#sources.has(streamName) && (publication?.isLive() ?? true);
+    if (hasSource || (caller === 'rest' && waitForStream === true)) return;
     throw new AppError('STREAM_NOT_FOUND', `stream "${streamName}" not found`);
   }
 

@@ -178,7 +178,7 @@ export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEn
  * | no run, not final          | stopRequested     | TERMINATED                                                 | disarm, finish        |
  * | NEW                        | restored          | WAITING_SOURCE, SUSPENDED, FAILED(server_restart) or TERMINATED(source_gone) | waitForSource or finish |
  * | NEW                        | restored, desired=stop | TERMINATED                                            | finish                |
- * | any but final              | invariantBroken   | BACKOFF, or TERMINATED if desired=stop                     | armRetry or finish    |
+ * | any but final              | invariantBroken   | BACKOFF, or TERMINATED where it is ending                  | armRetry or finish    |
  *
  * The first reason for stopping a run wins over the class the run then ends with.
  */
@@ -269,6 +269,7 @@ function spendTry(current: Transponder, exitClass: ExitClass, quick: boolean): T
 function invariantBroken(current: Transponder): Transition {
   const next: Transponder = { ...current, activeSinceMs: undefined };
   if (next.desired === 'stop') return finish(next, 'TERMINATED', 'asked_stop');
+  if (isEnding(current)) return afterSource(next);
   return backOff(next, 'invariant_broken', INVARIANT_PAUSE_MS);
 }
 

@@ -305,6 +305,20 @@ describe('the backend is told', () => {
       body: { operationId: 'op', payload: { secret: 1 } },
     });
   });
+
+  it('about data for a client, which does not get it when it has gone meanwhile', async () => {
+    const fixture = streamFixture();
+    const client = await fixture.client('websocket');
+    const { promise, resolve } = Promise.withResolvers<BackendAnswer>();
+    fixture.backend.answer = () => promise;
+    const said = expect(fixture.sessions.sendData(client.session.sessionId, 'op', {})).rejects.toMatchObject({
+      code: 'SESSION_NOT_FOUND',
+    });
+    fixture.sessions.close(client.session, 'closed by the client');
+    resolve({ allowed: true });
+    await said;
+    expect(client.sent).toEqual([]);
+  });
 });
 
 describe('the end of a session', () => {

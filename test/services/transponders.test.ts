@@ -148,6 +148,33 @@ describe('startup', () => {
       }
     });
 
+    it('begins nothing for a page whose stream is over by then, though another one has its name', async () => {
+      f.runs.diesWhenAsked = false;
+      const { mediaSessionId } = await f.service.startup(request, 'publisher', { sessionId: 's1', isLive: () => true });
+      const over = f.service.terminate(mediaSessionId);
+      let isLive = true;
+      const next = f.service.startup(request, 'publisher', { sessionId: 's2', isLive: () => isLive });
+      const refused = expect(next).rejects.toThrow(failsWith('STREAM_NOT_FOUND'));
+      isLive = false;
+      f.runs.last.end('asked_stop');
+      await over;
+      await refused;
+      expect(f.runs.started).toHaveLength(1);
+    });
+
+    it('is refused as soon as the server stops', async () => {
+      f.runs.diesWhenAsked = false;
+      const { mediaSessionId } = await f.service.startup(request, 'rest');
+      void f.service.terminate(mediaSessionId);
+      const next = expect(f.service.startup(request, 'rest')).rejects.toThrow(failsWith('OVERLOADED'));
+      await new Promise((resolve) => setImmediate(resolve));
+      const closed = f.service.close();
+      await next;
+      expect(f.runs.alive).toHaveLength(1);
+      f.runs.last.end('asked_stop');
+      await closed;
+    });
+
     it('resumes no other one', async () => {
       const failed = await f.service.startup(request, 'rest');
       f.runs.last.end('dest_refused');
@@ -244,7 +271,10 @@ describe('startup', () => {
 describe('the pushes of a publisher', () => {
   it('are twenty at once for a session, and give their place back when they end', async () => {
     const ask = (n: number, sessionId: string) =>
-      f.service.startup({ streamName: 'cam', rtmpUrl: `rtmp://dest.example/live${n}` }, 'publisher', sessionId);
+      f.service.startup({ streamName: 'cam', rtmpUrl: `rtmp://dest.example/live${n}` }, 'publisher', {
+        sessionId,
+        isLive: () => true,
+      });
     const first = await ask(0, 's1');
     await Promise.all(Array.from({ length: 18 }, (_, n) => ask(n + 1, 's1')));
     const late = await Promise.allSettled([ask(30, 's1'), ask(31, 's1')]);

@@ -84,6 +84,12 @@ describe('the table', () => {
       { type: 'invariantBroken', sourceIsUp: true },
       'TERMINATED(asked_stop) finish',
     ],
+    [
+      'is over when it was found broken while it ended with its source, though that is back',
+      { ...stopping, reason: 'source_gone', outlivesSource: false },
+      { type: 'invariantBroken', sourceIsUp: true },
+      'TERMINATED(source_gone) finish',
+    ],
     ['becomes active', { state: 'STARTING' }, { type: 'active' }, 'ACTIVE'],
     ['is not made active while it stops', { ...stopping, reason: 'stalled' }, { type: 'active' }, 'STOPPING(stalled)'],
     ['degrades', { state: 'ACTIVE' }, { type: 'degraded', reason: 'backlog' }, 'DEGRADED(backlog)'],
