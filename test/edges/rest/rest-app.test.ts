@@ -154,7 +154,7 @@ describe('data for clients', () => {
 
   it('is 403 where the backend of one of them forbids it, and goes to the others', async () => {
     f.lists.sessions = [session, { ...session, sessionId: 's2' }];
-    f.lists.deafSessions = ['s2'];
+    f.lists.forbiddenSessions = ['s2'];
     const answer = await f.post('/data/send', { operationId: 'op', payload: 1, sessionIds: ['s1', 's2', 's3'] });
     expect(answer.statusCode).toBe(403);
     expect(f.asked).toContainEqual({ sessionId: 's1', operationId: 'op', payload: 1 });

@@ -17,7 +17,7 @@ export function restFixture(
   const transponders = transponderFixture(service);
   transponders.service.sourceUp('cam');
   const asked: unknown[] = [];
-  const lists = { streams: [stream], sessions: [session], deafSessions: [] as string[] };
+  const lists = { streams: [stream], sessions: [session], forbiddenSessions: [] as string[] };
   const streams: StreamDirectory = {
     find(filter) {
       asked.push({ ...filter });
@@ -44,7 +44,8 @@ export function restFixture(
     async sendData(sessionId, operationId, payload) {
       const known = lists.sessions.find((one) => one.sessionId === sessionId);
       if (!known) throw new AppError('SESSION_NOT_FOUND', 'there is no such connection');
-      if (lists.deafSessions.includes(sessionId)) throw new AppError('RESTRICTED_ACCESS', 'the backend allows no data');
+      if (lists.forbiddenSessions.includes(sessionId))
+        throw new AppError('RESTRICTED_ACCESS', 'the backend allows no data');
       asked.push({ sessionId, operationId, payload });
     },
   };
