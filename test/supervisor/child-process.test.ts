@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/domain/clock.ts';
@@ -161,10 +162,8 @@ describe('a child process', () => {
     const exited = once(supervisor, 'exit');
     const [line] = (await once(supervisor.stdout, 'data')) as [Buffer];
     const pid = Number(line.toString());
-    if (when === 'later') {
-      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/comm`, 'latin1')).toBe('sleep\n'), { timeout: 5000 });
-      supervisor.kill('SIGKILL');
-    }
+    while (when === 'later' && readFileSync(`/proc/${pid}/comm`, 'latin1') !== 'sleep\n') await pause(5);
+    supervisor.kill('SIGKILL');
     await exited;
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 5000, interval: 5 });
   });
