@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/domain/clock.ts';
@@ -162,7 +161,8 @@ describe('a child process', () => {
     const exited = once(supervisor, 'exit');
     const [line] = (await once(supervisor.stdout, 'data')) as [Buffer];
     const pid = Number(line.toString());
-    while (when === 'later' && readFileSync(`/proc/${pid}/comm`, 'latin1') !== 'sleep\n') await pause(5);
+    const isStarted = () => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n';
+    if (when === 'later') await vi.waitUntil(isStarted, { timeout: 5000, interval: 5 });
     supervisor.kill('SIGKILL');
     await exited;
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 5000, interval: 5 });
