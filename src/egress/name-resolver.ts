@@ -38,6 +38,8 @@ export function createNameResolver({ servers, hostsPath = HOSTS_PATH }: NameReso
     const [ipv4, ipv6] = [settled(resolver.resolve4(host)), settled(resolver.resolve6(host))];
     const first = await ipv4;
     const second = await (first.addresses.length > 0 ? Promise.race([ipv6, pause(IPV6_GRACE_MS, NO_ADDRESSES)]) : ipv6);
+    // What is still asked would keep its socket until it times out.
+    resolver.cancel();
     const found = [...first.addresses, ...second.addresses];
     if (found.length > 0) return found.map((address) => ({ address }));
     for (const { error } of [first, second]) if (NO_ANSWER.has(codeOf(error))) throw error;
