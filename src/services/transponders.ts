@@ -381,7 +381,8 @@ export class TransponderService {
     const row = newPushRow({ id, caller, request, target, remoteName, params, policy, nowMs }, store.secrets);
     const cores = this.#needsEncoder(row) ? ENCODING_CORES : COPYING_CORES;
     this.#insert(row);
-    admission.reserve(cores);
+    // One that waits for its stream uses nothing yet.
+    if (this.#sources.has(request.streamName)) admission.reserve(cores);
     return this.#adopt(row);
   }
 

@@ -249,11 +249,12 @@ describe('startup', () => {
     expect(f.service.find({})).toEqual([]);
   });
 
-  it('reserves what it is going to use, an encoder once for all that share it', async () => {
+  it('reserves what it is going to use at once, an encoder once for all that share it', async () => {
     const sizes = [{}, { height: 720 }, { height: 720 }, { height: 360 }, { fps: 15 }, { width: 640 }];
     for (const [n, size] of sizes.entries()) {
       await f.service.startup({ ...request, rtmpUrl: `rtmp://h${n}/live`, ...size }, 'rest');
     }
+    await f.service.startup({ ...request, streamName: 'later', waitForStream: true, height: 720 }, 'rest');
     expect(f.reserved).toEqual([0.02, 0.5, 0.02, 0.5, 0.5, 0.02]);
   });
 
