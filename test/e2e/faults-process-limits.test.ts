@@ -13,8 +13,8 @@ const LIMITED_MS = 40_000;
 const BACK_MS = 20_000;
 /** Of one core. A push that copies uses some 3 %. */
 const CPU_LIMIT_PERCENT = 40;
-/** Of all cores: what one busy process is half a minute's mean of, on top of a rig that has just been started. */
-const ADMISSION_PERCENT = Math.ceil(40 / availableParallelism());
+/** Of all cores: less than a busy process uses, and more than a rig that has just been started. */
+const ADMISSION_PERCENT = Math.ceil(60 / availableParallelism());
 const OVERLOADED_MS = 90_000;
 
 let rig: FaultRig;
@@ -31,7 +31,16 @@ afterEach(async () => expectUnharmed(await rig.bystanders()));
 
 async function startFault(fault: string): Promise<string> {
   const request = { rtmpTransponderFullUrl: true, rtmpFlashVersion: `fault ${fault}` };
-  const id = await rig.startup(rig.nginx.url(`live/${fault}`), request);
+  let refusal: unknown;
+  const id = await waitUntil(
+    () =>
+      rig.startup(rig.nginx.url(`live/${fault}`), request).catch((error: unknown) => {
+        refusal = error;
+        return undefined;
+      }),
+    OVERLOADED_MS,
+    () => `an end of the load of before: ${String(refusal)}`,
+  );
   onTestFinished(() => rig.terminate(id));
   await rig.reached(id, 'ACTIVE', START_MS);
   return id;
