@@ -379,10 +379,11 @@ export class TransponderService {
     const params = paramsOf(request, config);
     const nowMs = clock.nowMs();
     const row = newPushRow({ id, caller, request, target, remoteName, params, policy, nowMs }, store.secrets);
-    const cores = this.#needsEncoder(row) ? ENCODING_CORES : COPYING_CORES;
     this.#insert(row);
     // One that waits for its stream uses nothing yet.
-    if (this.#sources.has(request.streamName)) admission.reserve(cores);
+    if (this.#sources.has(row.streamName)) {
+      admission.reserve(this.#needsEncoder(params, row) ? ENCODING_CORES : COPYING_CORES);
+    }
     return this.#adopt(row);
   }
 
@@ -390,8 +391,7 @@ export class TransponderService {
    * Whether its pictures are to be encoded as nobody else's of the same stream: equal ones share an encoder. What the source's codec
    * asks for is not known here, so VP8 without any wish counts as copied until the load of its encoder is seen.
    */
-  #needsEncoder({ paramsJson, streamName }: TransponderRow): boolean {
-    const { height, fps, keyFrameInterval } = JSON.parse(paramsJson) as PushParams;
+  #needsEncoder({ height, fps, keyFrameInterval }: PushParams, { paramsJson, streamName }: TransponderRow): boolean {
     if (height === 0 && fps === 0 && keyFrameInterval === 0) return false;
     return !this.#actorsOf(streamName).some(({ row }) => row.paramsJson === paramsJson);
   }
