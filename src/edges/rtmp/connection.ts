@@ -41,7 +41,10 @@ const UINT32 = 0x100000000;
 const MAX_READ_AHEAD_BYTES = 64 * 1024;
 /** As for pages: each may cost a question to the backend and lines of the log. */
 const COMMAND_RATE = { perSecond: 50, burst: 200 };
-/** Of any kind, also of those that only the protocol hears: empty ones take a byte each. An encoder that was held up may send what it has kept at once. */
+/**
+ * Of any kind, also of those that only the protocol hears: empty ones take a byte each. An encoder that was held up may send what it
+ * has kept at once.
+ */
 const MESSAGE_RATE = { perSecond: 2000, burst: 20_000 };
 
 /**
