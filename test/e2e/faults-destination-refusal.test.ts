@@ -54,8 +54,12 @@ describe('a destination that does not take a push, while nine others go on', () 
     const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
     const { atMs } = await rig.reached(id, 'BACKOFF', TIMEOUT_MS);
     expect(awake.betweenMs(startedMs, atMs)).toBeLessThan(VERDICT_MS);
-    expect(rig.state(id).reason).toBe('dest_refused');
     await rig.reached(id, 'STARTING', TIMEOUT_MS, atMs);
+    // Said while the push waits for the next try, which may be a matter of milliseconds.
+    await vi.waitFor(() => expect(rig.state(id)).toMatchObject({ state: 'BACKOFF', reason: 'dest_refused' }), {
+      timeout: TIMEOUT_MS,
+      interval: 10,
+    });
     expect(new Set(rig.exitClasses(id))).toEqual(new Set(['dest_refused']));
     expect(rig.steps(id).some(({ toState }) => toState === 'ACTIVE')).toBe(false);
   });
@@ -89,7 +93,7 @@ describe('a destination that does not take a push, while nine others go on', () 
     relay.reset();
     const { atMs } = await rig.reached(id, 'STARTING', TIMEOUT_MS, forgottenMs);
     await rig.reached(id, 'BACKOFF', TIMEOUT_MS, atMs);
-    expect(rig.exitClasses(id)).toEqual(['dest_reset', 'dest_dns']);
+    expect(rig.exitClasses(id).slice(0, 2)).toEqual(['dest_reset', 'dest_dns']);
     dns.knowsHost = true;
     await rig.reached(id, 'ACTIVE', TIMEOUT_MS, atMs);
   });
@@ -162,8 +166,9 @@ describe('a destination that does not take a push, while nine others go on', () 
     const { id, startedMs } = await startPush(`rtmp://127.0.0.1:${relay.port}/live`);
     const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + TIMEOUT_MS);
     expect(atMs - startedMs).toBeGreaterThanOrEqual(CONNECT_TIMEOUT_MS);
-    expect(rig.exitClasses(id)).toEqual(['dest_timeout']);
-    expect(relay.connections).toBe(1);
+    // The next try may have begun by now.
+    expect(rig.exitClasses(id)[0]).toBe('dest_timeout');
+    expect(relay.connectedAtMs.filter((connectedMs) => connectedMs < atMs)).toHaveLength(1);
   });
 
   it('bad certificate: is final, and nothing is sent to that server', async () => {

@@ -12,8 +12,8 @@ export interface TcpRelayOptions {
 /** A TCP port in front of a healthy destination, whose faults are a test's. One port all its life. */
 export interface TcpRelay {
   readonly port: number;
-  /** Taken so far. */
-  readonly connections: number;
+  /** When each one so far was taken, oldest first; wall clock. */
+  readonly connectedAtMs: readonly number[];
   /** Resets all connections; new ones are taken as before. */
   reset(): void;
   /** Ends all connections in good order; new ones are refused. */
@@ -26,10 +26,10 @@ export interface TcpRelay {
 export async function startTcpRelay(options: TcpRelayOptions): Promise<TcpRelay> {
   const clients = new Set<Socket>();
   const inner = new Set<Socket>();
-  let connections = 0;
+  const connectedAtMs: number[] = [];
   const make = (): Server =>
     createServer({ noDelay: true, pauseOnConnect: options.destinationPort === undefined }, (client) => {
-      connections++;
+      connectedAtMs.push(Date.now());
       keep(clients, client);
       if (options.lifetimeMs !== undefined) {
         const timer = setTimeout(() => client.resetAndDestroy(), options.lifetimeMs);
@@ -59,9 +59,7 @@ export async function startTcpRelay(options: TcpRelayOptions): Promise<TcpRelay>
   };
   return {
     port,
-    get connections() {
-      return connections;
-    },
+    connectedAtMs,
     reset() {
       for (const client of clients) client.resetAndDestroy();
     },
