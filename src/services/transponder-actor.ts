@@ -22,6 +22,16 @@ const USAGE_PERIOD_US = 5_000_000;
 /** A timer that has not fired this long after its time never will. */
 const OVERDUE_MS = 2000;
 
+/** Of a run that was stopped, which itself knows no more than that. */
+const STOP_DETAILS: { readonly [Class in ExitClass]?: string } = {
+  source_gone: 'the source stream is gone',
+  stalled: 'the destination took no media for the stall timeout',
+  restart_requested: 'an operator asked for a new run',
+};
+
+/** A change of any of them is a transition. */
+const SHOWN_OF_MACHINE = ['state', 'desired', 'reason'] as const;
+
 /** What all actors share; owned by the service. */
 export interface ActorContext {
   readonly clock: Clock;
@@ -296,7 +306,7 @@ export class TransponderActor {
       ? { next: before, effects: [] }
       : transition(before, event, { nowMs: clock.monotonicUs() / 1000, random: random() });
     this.#machine = next;
-    const isWritten = effects.length > 0 || next.state !== before.state || next.desired !== before.desired;
+    const isWritten = effects.length > 0 || SHOWN_OF_MACHINE.some((name) => next[name] !== before[name]);
     if (isWritten) this.#row = rowAfter(this.#row, before, next, effects, nowMs);
     const { row } = this;
     const intent = effects.some(({ type }) => type === 'startRun') ? this.#newIntent(nowMs) : undefined;
@@ -454,9 +464,10 @@ export class TransponderActor {
     const { clock, store } = this.#context;
     const atMs = clock.nowMs();
     const progress = this.#current?.progress;
-    const effective = { ...end, exitClass: exitClassOf(this.#machine, end) };
+    const exitClass = exitClassOf(this.#machine, end);
+    const effective = { ...end, exitClass, detail: STOP_DETAILS[exitClass] ?? end.detail };
     this.#current = undefined;
-    this.#enqueue({ type: 'runEnded', end }, end.detail, () => {
+    this.#enqueue({ type: 'runEnded', end }, effective.detail, () => {
       if (progress) store.runs.progress(progress);
       store.runs.end(nonce, atMs, effective, stderrHead, stderrTail, RUNS_KEPT);
     });

@@ -168,6 +168,7 @@ export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEn
  * | STARTING, ACTIVE, DEGRADED | stopRequested     | STOPPING(asked_stop), desired=stop                         | stopRun               |
  * | STARTING, ACTIVE, DEGRADED | restartRequested  | STOPPING(restart_requested)                                | stopRun               |
  * | STOPPING                   | stopRequested     | STOPPING, desired=stop                                     |                       |
+ * | STOPPING                   | sourceDown        | STOPPING(source_gone) unless it outlives its source        |                       |
  * | any with a run             | runEnded, desired=stop | TERMINATED                                            | finish                |
  * | any with a run             | runEnded, source gone  | WAITING_SOURCE, or TERMINATED(source_gone) unless it outlives its source | waitForSource or finish |
  * | any with a run             | runEnded, else    | BACKOFF, STARTING (no delay) or FAILED, as the policy says | armRetry, startRun or finish |
@@ -180,7 +181,7 @@ export function exitClassOf({ state, reason }: Transponder, { exitClass }: RunEn
  * | NEW                        | restored, desired=stop | TERMINATED                                            | finish                |
  * | any but final              | invariantBroken   | BACKOFF, or TERMINATED where it is ending                  | armRetry or finish    |
  *
- * The first reason for stopping a run wins over the class the run then ends with.
+ * The reason for stopping a run wins over the class the run then ends with.
  */
 export function transition(current: Transponder, event: TransponderEvent, context: TransitionContext): Transition {
   if (isFinal(current.state)) return unchanged(current);
@@ -239,7 +240,10 @@ function sourceDown(current: Transponder, context: TransitionContext): Transitio
     const { next: after, effects } = afterSource(next);
     return { next: after, effects: [{ type: 'disarm' }, ...effects] };
   }
-  return canStopRun(next) ? stopRun(next, 'source_gone', context) : unchanged(next);
+  if (canStopRun(next)) return stopRun(next, 'source_gone', context);
+  // However the run was stopped: another stream of that name is not the one with which this push ends.
+  const endsWithSource = next.state === 'STOPPING' && !next.outlivesSource && next.desired === 'run';
+  return endsWithSource ? to(next, 'STOPPING', 'source_gone') : unchanged(next);
 }
 
 function runEnded(current: Transponder, end: RunEnd, context: TransitionContext): Transition {

@@ -40,7 +40,13 @@ const QUICK_SPREAD_PART = 0.9;
 /** Beyond this the cap is reached whatever the base is; keeps the power finite. */
 const MAX_EXPONENT = 30;
 /** A destination that still holds the old session needs time to lose it, and one that has trouble needs some to get over it. */
-const LEAST_DELAY_MS: { readonly [Class in ExitClass]?: number } = { dest_busy: 5000, dest_closed: 5000 };
+const LEAST_DELAY_MS: { readonly [Class in ExitClass]?: number } = {
+  dest_busy: 5000,
+  dest_closed: 5000,
+  dest_rejected: 5000,
+  dest_auth: 5000,
+  tls_error: 5000,
+};
 /** The pause before a run that is not counted as a try, where the source is said to be still there. */
 const UNCOUNTED_DELAY_MS = 1000;
 /** A key may take a moment to be known everywhere; twice in a row is an answer. */
@@ -58,7 +64,8 @@ const MAX_BRIEF_PUBLICATION_PAUSE_MS = 90_000;
 const MAX_STARTS = 5;
 const STARTS_WINDOW_MS = 30_000;
 
-type Retry = 'retryable' | 'permanent' | 'not_counted';
+/** `verdict`: final for a push that the destination has never accepted, trouble that passes for one that it has. */
+type Retry = 'retryable' | 'verdict' | 'permanent' | 'not_counted';
 
 /**
  * | class                                                               | what follows                                      |
@@ -67,13 +74,13 @@ type Retry = 'retryable' | 'permanent' | 'not_counted';
  * | stalled                                                             | the same, persistent without a pause at first     |
  * | any of them, when the destination had accepted the run              | persistent waits 4 s the second time, then twice that |
  * | dest_busy                                                           | a try, persistent waits at least 5 s              |
- * | dest_closed                                                         | the same if it was accepted before, else FAILED   |
- * | dest_auth                                                           | a try; persistent gives up after two in a row     |
+ * | dest_closed, dest_rejected, tls_error                               | the same if it was accepted before, else FAILED   |
+ * | dest_auth                                                           | the same if it was accepted before, else a try; persistent gives up after two in a row |
  * | crash                                                               | a try; persistent gives up after 3 in 10 minutes  |
  * | start_timeout, spawn_error                                          | a try                                             |
  * | limit_cpu, limit_memory                                             | a try that counts as two                          |
  * | asked_stop (nobody asked)                                           | a try                                             |
- * | dest_rejected, dest_forbidden_address, tls_error, media_unsupported | FAILED: no try can help                           |
+ * | dest_forbidden_address, media_unsupported                           | FAILED: no try can help                           |
  * | source_gone, server_crash                                           | not counted, after a second                       |
  * | replan, restart_requested                                           | not counted, at once                              |
  */
@@ -87,10 +94,10 @@ export const RETRY_OF_EXIT_CLASS: Readonly<Record<ExitClass, Retry>> = {
   dest_reset: 'retryable',
   dest_busy: 'retryable',
   dest_auth: 'retryable',
-  dest_rejected: 'permanent',
-  dest_closed: 'retryable',
+  dest_rejected: 'verdict',
+  dest_closed: 'verdict',
   dest_forbidden_address: 'permanent',
-  tls_error: 'permanent',
+  tls_error: 'verdict',
   media_unsupported: 'permanent',
   stalled: 'retryable',
   start_timeout: 'retryable',
@@ -161,8 +168,8 @@ export function decideRetry(
   random: number,
 ): RetryDecision {
   const kind = RETRY_OF_EXIT_CLASS[exitClass];
-  const isRefusal = exitClass === 'dest_closed' && !history.wasAccepted;
-  if (kind === 'permanent' || isRefusal) return { retry: false, reason: exitClass };
+  const isFinal = kind === 'permanent' || (kind === 'verdict' && !history.wasAccepted);
+  if (isFinal) return { retry: false, reason: exitClass };
   const guardMs = guardDelayMs(history.startsMs, nowMs);
   if (kind === 'not_counted') {
     const pauseMs = exitClass === 'replan' || exitClass === 'restart_requested' ? 0 : UNCOUNTED_DELAY_MS;
@@ -173,12 +180,14 @@ export function decideRetry(
     if (history.attempt >= policy.attempts) return { retry: false, reason: `attempts_exhausted: ${exitClass}` };
     return { retry: true, counted: true, quick: false, delayMs: policy.intervalMs };
   }
-  if (history.authRejections >= MAX_AUTH_REJECTIONS) return { retry: false, reason: exitClass };
+  const isUnknownKey = exitClass === 'dest_auth' && !history.wasAccepted;
+  if (isUnknownKey && history.authRejections >= MAX_AUTH_REJECTIONS) return { retry: false, reason: exitClass };
   const crashes = history.crashesMs.filter((atMs) => nowMs - atMs < CRASH_WINDOW_MS);
   if (exitClass === 'crash' && crashes.length >= MAX_CRASHES) return { retry: false, reason: `repeated: ${exitClass}` };
   const quick = QUICK_CLASSES.has(exitClass) && nowMs - history.outageSinceMs < QUICK_PHASE_MS;
   const pauseMs = backOffMs(policy, exitClass, history, quick, random);
-  const leastMs = Math.max(LEAST_DELAY_MS[exitClass] ?? 0, briefPublicationPauseMs(history), quick ? 0 : guardMs);
+  const classMs = isUnknownKey ? 0 : (LEAST_DELAY_MS[exitClass] ?? 0);
+  const leastMs = Math.max(classMs, briefPublicationPauseMs(history), quick ? 0 : guardMs);
   return { retry: true, counted: true, quick, delayMs: Math.round(Math.max(pauseMs, leastMs)) };
 }
 

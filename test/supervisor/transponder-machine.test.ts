@@ -122,6 +122,24 @@ describe('the table', () => {
       'TERMINATED(source_gone) finish',
     ],
     [
+      'ends with its stream even if that goes only while a stalled run is stopped, and is back',
+      { ...stopping, reason: 'stalled', sourceIsUp: true },
+      { type: 'sourceDown' },
+      'STOPPING(source_gone)',
+    ],
+    [
+      'keeps to the reason of its stop where it outlives its stream',
+      { ...stopping, reason: 'stalled', outlivesSource: true },
+      { type: 'sourceDown' },
+      'STOPPING(stalled)',
+    ],
+    [
+      'keeps to being stopped on request when its stream goes too',
+      { ...stopping, reason: 'asked_stop', desired: 'stop' },
+      { type: 'sourceDown' },
+      'STOPPING(asked_stop)',
+    ],
+    [
       'outlives its stream where asked to',
       { ...stopping, reason: 'source_gone', outlivesSource: true, sourceIsUp: false },
       ended('asked_stop'),
@@ -274,10 +292,11 @@ describe('both policies', () => {
     },
   );
 
-  it.each([off, wcs, persistent])(
-    'take it for a refusal when a push that was never accepted is closed: %j',
-    (policy) => {
-      expect(step(transponder({ state: 'STARTING', policy }), ended('dest_closed'))).toBe('FAILED(dest_closed) finish');
+  const verdicts = exitClasses.filter((name) => RETRY_OF_EXIT_CLASS[name] === 'verdict');
+  it.each(verdicts.flatMap((name) => [off, wcs, persistent].map((policy) => [policy.kind, name, policy] as const)))(
+    '%s takes %s for a refusal where the push was never accepted',
+    (_, name, policy) => {
+      expect(step(transponder({ state: 'STARTING', policy }), ended(name))).toBe(`FAILED(${name}) finish`);
     },
   );
 
@@ -317,6 +336,18 @@ describe('both policies', () => {
 });
 
 describe('policy persistent', () => {
+  it.each<ExitClass>(['dest_closed', 'dest_rejected', 'dest_auth', 'tls_error'])(
+    'takes %s for trouble that passes where the push had been accepted, however often it is said, and waits 5 s at least',
+    (name) => {
+      let current = transponder({ state: 'ACTIVE', policy: persistent, wasAccepted: true });
+      for (let n = 0; n < 20; n++) {
+        const { next, effects } = transition(current, ended(name), { nowMs: n * 60_000, random: 0 });
+        expect([next.state, effects]).toEqual(['BACKOFF', [{ type: 'armRetry', delayMs: 5000 }]]);
+        current = transition(next, { type: 'retryDue' }, { nowMs: n * 60_000 + 5000, random: 0 }).next;
+      }
+    },
+  );
+
   it.each([
     [0, 1000],
     [1, 2000],
