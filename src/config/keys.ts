@@ -252,12 +252,12 @@ export const SECTIONS = {
     restore_on_start: key(
       oneOf('never', 'if_source_returns', 'always'),
       'if_source_returns',
-      'Pushes of before a crash or restart: they fail; they go on when their stream is published again; the same, however long ago they were active.',
+      'Pushes of before a crash or restart: they fail; they go on when their stream is published again; the same, however long the server was away.',
     ),
     restore_window_ms: key(
       integer(0, 2_592_000_000, 'ms'),
       600_000,
-      'if_source_returns: what was active longer ago comes back suspended. A push that ends with its stream waits this long for it.',
+      'if_source_returns: where the server was away for longer they come back suspended. A push that ends with its stream waits this long for it.',
     ),
     rtmp_push_stall_timeout_ms: key(
       integer(1000, 600_000, 'ms'),

@@ -39,6 +39,8 @@ import { TransponderWriter } from './transponder-writer.ts';
 
 const PROGRESS_PERIOD_MS = 5000;
 const CHECK_PERIOD_MS = 1000;
+/** How exactly a next start knows since when this server was away. */
+const ALIVE_PERIOD_MS = 60_000;
 const RETENTION_PERIOD_MS = 3_600_000;
 /** Between two of several passes that are due. */
 const RETENTION_PAUSE_MS = 1000;
@@ -152,6 +154,7 @@ export class TransponderService {
     this.#cancelTimers = [
       clock.every(CHECK_PERIOD_MS, () => this.#check()),
       clock.every(PROGRESS_PERIOD_MS, () => this.#flushProgress()),
+      clock.every(ALIVE_PERIOD_MS, () => this.#noteAlive()),
     ];
   }
 
@@ -207,6 +210,7 @@ export class TransponderService {
     this.#requireReady();
     this.#requireSource(request, caller, publication);
     this.#requireRoomFor(publication);
+    this.#endSuspended(request.streamName, target);
     const actor = this.#create(request, caller, target, remoteName);
     if (publication) this.#sessions.set(actor.row.id, publication.sessionId);
     actor.dispatch({ type: this.#sources.has(request.streamName) ? 'sourceUp' : 'sourceDown' });
@@ -340,6 +344,7 @@ export class TransponderService {
       if (end.status === 'rejected') this.#options.logger.error({ err: end.reason }, 'a run did not stop as it should');
     }
     this.#flushProgress();
+    this.#noteAlive();
   }
 
   /**
@@ -351,6 +356,15 @@ export class TransponderService {
     for (let last = this.#endingAt(destHash); last && !this.#closing; last = this.#endingAt(destHash)) {
       await Promise.race([last.finished, this.#closeBegun.promise]);
     }
+  }
+
+  /** Nobody expected it any more; now somebody does, on terms of their own. Its place is free in the same turn. */
+  #endSuspended(streamName: string, { canonical }: RtmpTarget): void {
+    const destHash = this.#options.store.secrets.hash(canonical);
+    const suspended = this.#actorsOf(streamName).find(
+      ({ row }) => row.state === 'SUSPENDED' && row.destHash === destHash,
+    );
+    suspended?.dispatch({ type: 'stopRequested' });
   }
 
   #endingAt(destHash: string): TransponderActor | undefined {
@@ -563,6 +577,12 @@ export class TransponderService {
     else this.#writer.flush();
   }
 
+  #noteAlive(): void {
+    const { clock, store } = this.#options;
+    const nowMs = clock.nowMs();
+    this.#writer.write(() => store.setAlive(nowMs));
+  }
+
   #forget(): void {
     const { clock, logger, store } = this.#options;
     let hasMore = false;
@@ -579,11 +599,13 @@ export class TransponderService {
   #restore(): void {
     const { clock, config, store } = this.#options;
     const nowMs = clock.nowMs();
+    const awayMs = nowMs - (store.lastAliveAtMs() ?? nowMs);
     this.#writer.batch(() => {
+      this.#noteAlive();
       this.#writer.write(() => void store.runs.endAllOpen(nowMs, 'server_crash'));
       for (const row of store.transponders.unfinished()) {
         if (row.kind !== 'rtmp_push') continue;
-        const as = this.#isSameDestination(row) ? restoredAs(row, config.restoreOnStart, nowMs) : 'failed';
+        const as = this.#isSameDestination(row) ? restoredAs(row, config.restoreOnStart, awayMs) : 'failed';
         this.#adopt(row).dispatch({ type: 'restored', as });
       }
     });

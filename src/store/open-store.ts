@@ -24,6 +24,9 @@ export interface Store {
   readonly secrets: SecretBox;
   /** All of `work` or nothing of it. */
   transaction<T>(work: () => T): T;
+  /** When a supervisor last said that it was there; undefined in a database that has seen none that says so. */
+  lastAliveAtMs(): number | undefined;
+  setAlive(atMs: number): void;
   /** Writes without changing anything; throws what any write would throw now. */
   touch(): void;
   /** Idempotent. */
@@ -77,12 +80,19 @@ function bindKey(database: BetterSqlite3.Database, secrets: SecretBox, path: str
 
 function assemble(database: BetterSqlite3.Database, secrets: SecretBox): Store {
   const version = String(database.pragma('user_version', { simple: true }));
+  const aliveAt = database.prepare<[], string>(`SELECT value FROM meta WHERE key = 'alive_at'`).pluck();
+  const setAliveAt = database.prepare<[string]>(`INSERT OR REPLACE INTO meta (key, value) VALUES ('alive_at', ?)`);
   return {
     transponders: createTransponderRepository(database),
     runs: createRunRepository(database),
     events: createEventRepository(database),
     secrets,
     transaction: (work) => database.transaction(work).immediate(),
+    lastAliveAtMs() {
+      const atMs = aliveAt.get();
+      return atMs === undefined ? undefined : Number(atMs);
+    },
+    setAlive: (atMs) => void setAliveAt.run(String(atMs)),
     // SQLite skips the writing of a row that stays as it is, but not of this.
     touch: () => void database.pragma(`user_version = ${version}`),
     close: () => void database.close(),

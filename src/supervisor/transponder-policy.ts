@@ -188,7 +188,7 @@ export function decideRetry(
   const pauseMs = backOffMs(policy, exitClass, history, quick, random);
   const classMs = isUnknownKey ? 0 : (LEAST_DELAY_MS[exitClass] ?? 0);
   const leastMs = Math.max(classMs, briefPublicationPauseMs(history), quick ? 0 : guardMs);
-  return { retry: true, counted: true, quick, delayMs: Math.round(Math.max(pauseMs, leastMs)) };
+  return { retry: true, counted: true, quick, delayMs: Math.ceil(Math.max(pauseMs, leastMs)) };
 }
 
 /** A try that was not accepted is none of the destination's publications, and is followed as quickly as any. */

@@ -158,7 +158,7 @@ describe('after the server was killed', () => {
     expect(lives.row(id).state).toBe('WAITING_SOURCE');
   });
 
-  it('a push last active before the window comes back suspended and is resumed by hand only', async () => {
+  it('a push comes back suspended when the server was away for longer than the window, and is resumed by hand only', async () => {
     const id = await activeId();
     lives.kill();
     lives.clock.advance(WINDOW_MS + 1);
@@ -182,20 +182,41 @@ describe('after the server was killed', () => {
     expect(lives.row(id).state).toBe('WAITING_SOURCE');
   });
 
-  it('a push that never was active counts from its creation', async () => {
-    const { mediaSessionId: id } = await lives.service.startup(
-      { ...request, streamName: 'later', waitForStream: true },
-      'rest',
-    );
-    lives.kill();
-    lives.clock.advance(WINDOW_MS);
-    lives.start();
-    expect(lives.row(id).state).toBe('WAITING_SOURCE');
-    lives.kill();
-    lives.clock.advance(1);
-    lives.start();
-    expect(lives.row(id).state).toBe('SUSPENDED');
+  it('a push that has waited for its stream, or tried in vain, for longer than the window goes on doing so', async () => {
+    const [waiting, trying] = await Promise.all([
+      lives.service.startup(
+        { ...request, streamName: 'later', restartPolicy: 'persistent', waitForStream: true },
+        'rest',
+      ),
+      activeId({ restartPolicy: 'persistent' }).then((mediaSessionId) => ({ mediaSessionId })),
+    ]);
+    lives.runs.last.end('dest_refused');
+    expect(lives.row(trying.mediaSessionId).state).toBe('BACKOFF');
+    for (const leave of [() => lives.service.close(), () => lives.kill()]) {
+      lives.clock.advance(10 * WINDOW_MS);
+      await leave();
+      lives.clock.advance(WINDOW_MS - 60_000);
+      lives.start();
+      expect(lives.row(waiting.mediaSessionId).state).toBe('WAITING_SOURCE');
+      expect(lives.row(trying.mediaSessionId).state).toBe('WAITING_SOURCE');
+    }
   });
+
+  it.each(['rest', 'publisher', 'auto_start'] as const)(
+    'a suspended push gives its place to a new one: %s',
+    async (caller) => {
+      const id = await activeId();
+      lives.kill();
+      lives.clock.advance(WINDOW_MS + 1);
+      lives.start();
+      lives.service.sourceUp('cam');
+      const { mediaSessionId } = await lives.service.startup(request, caller);
+      expect(lives.row(id)).toMatchObject({ state: 'TERMINATED', desired: 'stop' });
+      expect(mediaSessionId).not.toBe(id);
+      expect(lives.service.find({})).toMatchObject([{ mediaSessionId }]);
+      expect(lives.row(mediaSessionId).state).toBe('STARTING');
+    },
+  );
 
   it('the push of a publisher is over: who publishes next may be someone else', async () => {
     const { mediaSessionId: id } = await lives.service.startup(request, 'publisher');
