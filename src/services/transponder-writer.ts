@@ -7,6 +7,8 @@ import type { Store } from '../store/open-store.ts';
 const MAX_PENDING_WRITES = 1000;
 /** A write costs a flush of the disk, for which media wait. */
 const PROBE_PERIOD_US = 5_000_000;
+/** Each try of a store that is locked takes 25 ms: what comes right behind one that failed waits with it. */
+const RETRY_PERIOD_US = 250_000;
 
 interface PendingWrite {
   readonly work: () => void;
@@ -50,7 +52,8 @@ export class TransponderWriter {
   write(work: () => void, { mustStay = false }: { readonly mustStay?: boolean } = {}): void {
     this.#pending.push({ work, mustStay });
     if (!this.#isBatching && this.#pending.length > MAX_PENDING_WRITES) this.#dropOldest();
-    this.flush();
+    const hasFailed = this.#pending.length > 1;
+    if (!hasFailed || this.#clock.monotonicUs() - this.#triedUs >= RETRY_PERIOD_US) this.flush();
   }
 
   /** All that `work` writes is one transaction. For work that starts nothing which must be written down before. */
@@ -72,7 +75,6 @@ export class TransponderWriter {
       this.#pending = [];
     } catch (error) {
       this.#logger.error({ err: error, pending: this.#pending.length }, 'the store takes no writes; they are kept');
-      // Each try of a store that is locked takes time.
       if (isConstraintViolation(error)) this.#dropImpossible();
     }
   }

@@ -12,6 +12,7 @@ import type { RowFilter, TransponderRow } from '../store/transponders.ts';
 import type { Admission } from '../supervisor/admission.ts';
 import type { CurrentUsage } from '../supervisor/process-usage.ts';
 import { isFinal, newTransponder } from '../supervisor/transponder-machine.ts';
+import type { TransponderEvent } from '../supervisor/transponder-machine.ts';
 import { MEDIA_SESSION_ID_BYTES, mediaSessionIdFrom } from './media-session-id.ts';
 import type { PushParams, PushRunFactory } from '../outputs/push-run.ts';
 import { requireUsableHost } from './resolve-host.ts';
@@ -41,7 +42,7 @@ const PROGRESS_PERIOD_MS = 5000;
 const CHECK_PERIOD_MS = 1000;
 /** How exactly a next start knows since when this server was away. */
 const ALIVE_PERIOD_MS = 60_000;
-const RETENTION_PERIOD_MS = 3_600_000;
+const RETENTION_PERIOD_MS = 600_000;
 /** Between two of several passes that are due. */
 const RETENTION_PAUSE_MS = 1000;
 const NONCE_BYTES = 16;
@@ -117,6 +118,8 @@ export class TransponderService {
   readonly #context: ActorContext;
   readonly #writer: TransponderWriter;
   readonly #actors = new Map<string, TransponderActor>();
+  /** As they ended while the store took no writes, which shows them as they were before until it does. */
+  readonly #endedUnwritten = new Map<string, TransponderRow>();
   readonly #sources = new Set<string>();
   /** Which session asked for a push, by the push's id. */
   readonly #sessions = new Map<string, string>();
@@ -246,9 +249,12 @@ export class TransponderService {
   /** One, live or ended, with its history. Throws TRANSPONDER_NOT_FOUND. */
   detail(id: string): TransponderDetail {
     const { store } = this.#options;
-    const view = this.#viewOf(this.#requireRow(id));
+    const row = this.#requireRow(id);
+    const view = this.#viewOf(row);
     const lastWords = this.#actors.get(id)?.lastWords;
-    const runs = store.runs.ofTransponder(id).map((run) => runView(run, lastWords));
+    const runs = store.runs
+      .ofTransponder(id)
+      .map((run) => runView({ ...run, endedAtMs: run.endedAtMs ?? row.terminatedAtMs }, lastWords));
     return { ...view, runs, events: store.events.ofTransponder(id, EVENTS_SHOWN) };
   }
 
@@ -319,14 +325,14 @@ export class TransponderService {
   /** A stream can be read from now on. */
   sourceUp(streamName: string): void {
     this.#sources.add(streamName);
-    for (const actor of this.#actorsOf(streamName)) actor.dispatch({ type: 'sourceUp' });
+    this.#tellActorsOf(streamName, { type: 'sourceUp' });
     this.#autoStart(streamName);
   }
 
   /** A stream is over. */
   sourceDown(streamName: string): void {
     this.#sources.delete(streamName);
-    for (const actor of this.#actorsOf(streamName)) actor.dispatch({ type: 'sourceDown' });
+    this.#tellActorsOf(streamName, { type: 'sourceDown' });
   }
 
   /** Memoised; resolves when no run is left. The rows stay wanted: the next start finds them. */
@@ -429,6 +435,7 @@ export class TransponderService {
     });
     this.#actors.set(id, actor);
     void actor.finished.then(() => {
+      if (!this.#writer.isWritable) this.#endedUnwritten.set(id, actor.row);
       if (this.#actors.get(id) === actor) this.#actors.delete(id);
       this.#sessions.delete(id);
       if (actor.status.state !== 'FAILED') return;
@@ -446,13 +453,17 @@ export class TransponderService {
   }
 
   #viewOf(row: TransponderRow): TransponderView {
-    const actor = this.#actors.get(row.id);
-    return transponderView(actor?.row ?? row, actor?.status);
+    return transponderView(this.#newestRow(row.id) ?? row, this.#actors.get(row.id)?.status);
   }
 
-  /** As it is now where it lives; the store may lag behind. */
+  /** As it is now where it lives, or as it ended; the store may lag behind. */
+  #newestRow(id: string): TransponderRow | undefined {
+    if (this.#writer.isWritable) this.#endedUnwritten.clear();
+    return this.#actors.get(id)?.row ?? this.#endedUnwritten.get(id);
+  }
+
   #requireRow(id: string): TransponderRow {
-    const row = this.#actors.get(id)?.row ?? this.#options.store.transponders.get(id);
+    const row = this.#newestRow(id) ?? this.#options.store.transponders.get(id);
     if (row) return row;
     throw new AppError('TRANSPONDER_NOT_FOUND', `transponder "${id}" not found`);
   }
@@ -535,6 +546,11 @@ export class TransponderService {
     const actor = this.#require(mediaSessionId);
     if (actor.isLive) return actor;
     throw new AppError('TRANSPONDER_NOT_FOUND', `transponder "${mediaSessionId}" not found`);
+  }
+
+  /** In one write for all: twenty flushes of the disk would hold up media. A run begins its process in a later turn. */
+  #tellActorsOf(streamName: string, event: TransponderEvent): void {
+    this.#writer.batch(() => this.#actorsOf(streamName).forEach((actor) => actor.dispatch(event)));
   }
 
   #actorsOf(streamName: string): TransponderActor[] {

@@ -50,8 +50,8 @@ export interface TransponderRepository {
   get(id: string): TransponderRow | undefined;
   /** Every row that is not FAILED or TERMINATED, oldest first. */
   unfinished(): TransponderRow[];
-  /** Deletes rows that ended before `beforeMs`, with their runs and events; at most `limit`. Returns how many. */
-  deleteEnded(beforeMs: number, limit: number): number;
+  /** Deletes rows that ended before `beforeMs` or before the last `kept`, with their runs and events; at most `limit`. Returns how many. */
+  deleteEnded(beforeMs: number, kept: number, limit: number): number;
 }
 
 const COLUMNS = `id, kind, caller, stream_name AS streamName, remote_name AS remoteName, dest_redacted AS destRedacted,
@@ -85,8 +85,10 @@ export function createTransponderRepository(database: Database): TransponderRepo
     `SELECT ${COLUMNS} FROM transponder WHERE ${matching} ORDER BY created_at DESC, id LIMIT @limit OFFSET @offset`,
   );
   const count = database.prepare<[object], number>(`SELECT count(*) FROM transponder WHERE ${matching}`).pluck();
-  const deleteEnded = database.prepare<[number, number]>(
-    `DELETE FROM transponder WHERE id IN (SELECT id FROM transponder WHERE terminated_at < ? LIMIT ?)`,
+  const deleteEnded = database.prepare<[number, number, number]>(
+    `DELETE FROM transponder WHERE id IN (SELECT id FROM transponder WHERE terminated_at < max(?, ifnull(
+      (SELECT terminated_at FROM transponder WHERE terminated_at IS NOT NULL ORDER BY terminated_at DESC LIMIT 1 OFFSET ?), 0))
+      ORDER BY terminated_at LIMIT ?)`,
   );
   return {
     insert: (row) => void once(row, () => insert.run(toRaw(row))),
@@ -98,7 +100,7 @@ export function createTransponderRepository(database: Database): TransponderRepo
     update: (row) => void once(row, () => update.run(toRaw(row))),
     get: (id) => fromRaw(get.get(id)),
     unfinished: () => unfinished.all().map((raw) => fromRaw(raw)!),
-    deleteEnded: (beforeMs, limit) => deleteEnded.run(beforeMs, limit).changes,
+    deleteEnded: (beforeMs, kept, limit) => deleteEnded.run(beforeMs, kept - 1, limit).changes,
   };
 }
 

@@ -30,4 +30,25 @@ describe('writes that the store does not take', () => {
     expect(written.at(-1)).toBe('1499');
     expect(writer.isWritable).toBe(true);
   });
+
+  it('are tried again with what comes later, but not with everything that comes right behind: each try of a locked store takes time', () => {
+    const files = storeDirectory();
+    onTestFinished(() => files.remove());
+    const store = openStore(files);
+    onTestFinished(() => store.close());
+    const clock = new ManualClock();
+    let tries = 0;
+    const transaction = (): never => {
+      tries++;
+      throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
+    };
+    const writer = new TransponderWriter({ ...store, transaction }, silentLogger, clock);
+    for (let n = 0; n < 20; n++) writer.write(() => {});
+    expect(tries).toBe(1);
+    clock.advance(250);
+    writer.write(() => {});
+    expect(tries).toBe(2);
+    writer.flush();
+    expect(tries).toBe(3);
+  });
 });

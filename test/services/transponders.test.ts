@@ -70,6 +70,29 @@ describe('startup', () => {
     expect(f.runs.started).toHaveLength(1);
   });
 
+  it('of many pushes begin and stop with their stream in one write', async () => {
+    let writes = 0;
+    await begin({
+      wrapStore: (store) => ({
+        ...store,
+        transaction(work) {
+          writes++;
+          return store.transaction(work);
+        },
+      }),
+    });
+    for (let n = 0; n < 20; n++) {
+      const rtmpUrl = `rtmp://dest${n}.example/live`;
+      await f.service.startup({ streamName: 'x', rtmpUrl, waitForStream: true }, 'rest');
+    }
+    writes = 0;
+    f.service.sourceUp('x');
+    expect([f.runs.started.length, writes]).toEqual([20, 1]);
+    f.runs.diesWhenAsked = false;
+    f.service.sourceDown('x');
+    expect(writes).toBe(2);
+  });
+
   it('refuses a stream that ended while the host was looked up', async () => {
     const resolveHost = async () => {
       f.service.sourceDown('cam');
@@ -692,6 +715,50 @@ describe('a store that takes no writes', () => {
     isFull = false;
     f.clock.advance(5000);
     expect(f.service.probeStore()).toBe(true);
+  });
+
+  it('is not what says how a push is that has ended meanwhile', async () => {
+    let isFull = false;
+    await begin({
+      wrapStore: (store) => ({
+        ...store,
+        transaction(work) {
+          if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+          return store.transaction(work);
+        },
+      }),
+    });
+    const ids = await Promise.all(
+      ['a', 'b'].map(
+        async (app) => (await f.service.startup({ ...request, rtmpUrl: `rtmp://${app}/live` }, 'rest')).mediaSessionId,
+      ),
+    );
+    const [stopped, failed] = ids as [string, string];
+    for (const run of f.runs.started) run.becomeActive();
+    isFull = true;
+    expect(await f.service.stop(stopped)).toMatchObject({ state: 'TERMINATED' });
+    f.runs.started[1]!.end('dest_reset');
+    expect(stateOf(stopped)).toBe('ACTIVE');
+    for (const [id, state] of [
+      [stopped, 'TERMINATED'],
+      [failed, 'FAILED'],
+    ] as const) {
+      const { runs, ...view } = f.service.detail(id);
+      expect(view).toMatchObject({ state });
+      expect(runs.map(({ endedAtMs }) => endedAtMs)).toEqual([f.clock.nowMs()]);
+      await expect(f.service.stop(id)).rejects.toThrow(failsWith('TRANSPONDER_STATE'));
+    }
+    expect(
+      f.service
+        .list({}, 10, 0)
+        .transponders.map(({ state }) => state)
+        .toSorted(),
+    ).toEqual(['FAILED', 'TERMINATED']);
+    expect(() => f.service.resume(failed)).toThrow(failsWith('OVERLOADED'));
+    isFull = false;
+    f.clock.advance(5000);
+    expect(ids.map(stateOf)).toEqual(['TERMINATED', 'FAILED']);
+    expect(f.service.resume(failed)).toMatchObject({ state: 'STARTING' });
   });
 
   it('disturbs no run, refuses new pushes, and gets everything once it is back', async () => {

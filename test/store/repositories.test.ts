@@ -223,6 +223,20 @@ describe('history', () => {
     expect(store.events.ofTransponder('calm', 10)).toHaveLength(1);
   });
 
+  it('keeps no more ended transponders than it is told, the last ones, and all live ones', () => {
+    for (let n = 0; n < 12; n++) {
+      store.transponders.insert(rowWith({ id: `t${n}`, state: 'TERMINATED', terminatedAtMs: 1000 + n }));
+    }
+    store.transponders.insert(rowWith({ id: 'live', createdAtMs: 0 }));
+    expect([1, 2].map(() => forgetOldHistory(store, 2000, 1))).toEqual([true, false]);
+    expect(
+      store.transponders
+        .list({}, 100, 0)
+        .rows.map(({ id }) => id)
+        .toSorted(),
+    ).toEqual(['live', 't11']);
+  });
+
   it('forgets in small passes, and says when there is more to forget', () => {
     const nowMs = 100 * DAY_MS;
     for (let n = 0; n < 25; n++) {
