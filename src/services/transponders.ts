@@ -393,18 +393,21 @@ export class TransponderService {
     target: RtmpTarget,
     remoteName: string,
   ): TransponderActor {
-    const { admission, clock, config, randomBytes, store } = this.#options;
+    const { clock, config, randomBytes, store } = this.#options;
     const id = mediaSessionIdFrom(randomBytes(MEDIA_SESSION_ID_BYTES));
     const policy = effectivePolicy(request.restartPolicy, config);
     const params = paramsOf(request, config);
     const nowMs = clock.nowMs();
     const row = newPushRow({ id, caller, request, target, remoteName, params, policy, nowMs }, store.secrets);
     this.#insert(row);
-    // One that waits for its stream uses nothing yet.
-    if (this.#sources.has(row.streamName)) {
-      admission.reserve(this.#needsEncoder(params, row) ? ENCODING_CORES : COPYING_CORES);
-    }
+    this.#reserveFor(row, params);
     return this.#adopt(row);
+  }
+
+  /** One that waits for its stream uses nothing yet. */
+  #reserveFor(row: TransponderRow, params: PushParams): void {
+    if (!this.#sources.has(row.streamName)) return;
+    this.#options.admission.reserve(this.#needsEncoder(params, row) ? ENCODING_CORES : COPYING_CORES);
   }
 
   /**
@@ -488,6 +491,7 @@ export class TransponderService {
       throw new AppError('TRANSPONDER_EXISTS', 'another transponder to the same destination is still ending');
     }
     store.transponders.update(row);
+    this.#reserveFor(row, JSON.parse(row.paramsJson) as PushParams);
     this.#adopt(row).dispatch({ type: 'resumeRequested' });
     return this.#viewOf(row);
   }

@@ -281,6 +281,14 @@ describe('startup', () => {
     expect(f.reserved).toEqual([0.02, 0.5, 0.02, 0.5, 0.5, 0.02]);
   });
 
+  it('reserves for one that is resumed as for a new one', async () => {
+    const { mediaSessionId } = await f.service.startup({ ...request, height: 720 }, 'rest');
+    f.runs.last.end('media_unsupported');
+    await Promise.resolve();
+    f.service.resume(mediaSessionId);
+    expect(f.reserved).toEqual([0.5, 0.5]);
+  });
+
   it('refuses more than it may hold, and everything when closed', async () => {
     await begin({ config: { maxTransponders: 1 } });
     await f.service.startup(request, 'rest');
@@ -654,11 +662,11 @@ describe('rtmp_push_auto_start', () => {
 
 it('old history is forgotten pass by pass, a second apart, until nothing is left of it', async () => {
   await begin();
+  const longAgoMs = f.clock.nowMs() - 31 * 24 * 3_600_000;
   for (let n = 0; n < 25; n++) {
-    f.store.transponders.insert(rowWith({ id: `t${n}`, state: 'FAILED', terminatedAtMs: f.clock.nowMs() }));
+    f.store.transponders.insert(rowWith({ id: `t${n}`, state: 'FAILED', terminatedAtMs: longAgoMs }));
   }
-  f.clock.advance(31 * 24 * 3_600_000);
-  f.clock.advance(3_600_000 + 3000);
+  f.clock.advance(600_000 + 3000);
   expect(f.store.transponders.list({}, 100, 0).total).toBe(0);
 });
 
