@@ -104,7 +104,7 @@ async function start(rtmpUrl: string, { gate: gateOptions, fullUrl = false, come
     refusals,
     send: (message: OutgoingMessage) => socket.write(child.forward(encodeMessage(message))),
     goodbye: () => socket.write(child.goodbye()!),
-    childPublishing: () => vi.waitFor(() => expect(isChildPublishing).toBe(true)),
+    childPublishing: () => expect.poll(() => isChildPublishing).toBe(true),
     isChildPublishing: () => isChildPublishing,
     ended: async (): Promise<RunEnd> => (await until(() => events.find((event) => event.type === 'ended'))).end,
   };
@@ -162,7 +162,7 @@ describe('the push gate', () => {
       return true;
     });
     const push = await start(server.url);
-    await vi.waitFor(() => expect(commandNames(server.peers[0]?.messages ?? [])).toContain('publish'));
+    await expect.poll(() => commandNames(server.peers[0]?.messages ?? [])).toContain('publish');
     expect(push.isChildPublishing()).toBe(false);
     accept();
     await push.childPublishing();
@@ -200,11 +200,11 @@ describe('the push gate', () => {
     const push = await start(server.url);
     await push.childPublishing();
     push.send({ kind: 'video', payload: KEYFRAME, timestampMs: 0, streamId: 1 });
-    await vi.waitFor(() =>
-      expect(push.session.counters()).toMatchObject({ mediaStarted: true, bytesAccepted: 12 + 6, backlogBytes: 0 }),
-    );
+    await expect
+      .poll(() => push.session.counters())
+      .toMatchObject({ mediaStarted: true, bytesAccepted: 12 + 6, backlogBytes: 0 });
     server.peers[0]!.send({ kind: 'acknowledgement', receivedBytes: 4242 });
-    await vi.waitFor(() => expect(push.session.counters().bytesAcknowledged).toBe(4242));
+    await expect.poll(() => push.session.counters().bytesAcknowledged).toBe(4242);
   });
 
   it('answers pings and sends acknowledgements to the destination', async () => {
@@ -214,9 +214,9 @@ describe('the push gate', () => {
     const [peer] = server.peers;
     peer!.send({ kind: 'windowAckSize', windowBytes: 100 });
     peer!.send({ kind: 'userControl', event: 6, value: 77 });
-    await vi.waitFor(() => expect(peer!.messages).toContainEqual({ kind: 'userControl', event: 7, value: 77 }));
+    await expect.poll(() => peer!.messages).toContainEqual({ kind: 'userControl', event: 7, value: 77 });
     peer!.send({ kind: 'data', values: ['x'.repeat(200)], timestampMs: 0, streamId: 1 });
-    await vi.waitFor(() => expect(peer!.messages.some(({ kind }) => kind === 'acknowledgement')).toBe(true));
+    await expect.poll(() => peer!.messages.some(({ kind }) => kind === 'acknowledgement')).toBe(true);
   });
 
   const refusals: [string, string, string, string, RunEnd['exitClass']][] = [
@@ -253,11 +253,11 @@ describe('the push gate', () => {
     });
     const push = await start(server.url);
     // More than a handshake: the answer to its connect.
-    await vi.waitFor(() => expect(push.socket.bytesRead).toBeGreaterThan(3200));
-    await vi.waitFor(() => expect(server.peers[0]?.messages.at(-1)).toMatchObject({ name: 'publish' }));
+    await expect.poll(() => push.socket.bytesRead).toBeGreaterThan(3200);
+    await expect.poll(() => server.peers[0]?.messages.at(-1)).toMatchObject({ name: 'publish' });
     refuse();
     const { detail } = await push.ended();
-    await vi.waitFor(() => expect(push.refusals).toEqual([detail]));
+    await expect.poll(() => push.refusals).toEqual([detail]);
   });
 
   it('dials at once, and lets a child that comes after the acceptance publish at once', async () => {
@@ -265,7 +265,7 @@ describe('the push gate', () => {
     const push = await start(server.url, { comesLate: true });
     await push.childPublishing();
     push.send(media('video', KEYFRAME.toString('hex')));
-    await vi.waitFor(() => expect(push.session.counters().mediaStarted).toBe(true));
+    await expect.poll(() => push.session.counters().mediaStarted).toBe(true);
     expect(server.peers).toHaveLength(1);
   });
 
@@ -340,14 +340,14 @@ describe('the push gate', () => {
     const push = await start(server.url);
     await push.childPublishing();
     server.peers[0]!.status('warning', 'NetStream.Record.NoAccess', 'disk');
-    await vi.waitFor(() => {
-      expect(push.events).toContainEqual({
+    await expect
+      .poll(() => push.events)
+      .toContainEqual({
         type: 'status',
         level: 'warning',
         code: 'NetStream.Record.NoAccess',
         description: 'disk',
       });
-    });
   });
 
   it('says refused, unresolved, forbidden and unreachable', async () => {
@@ -483,14 +483,11 @@ describe('the push gate', () => {
     server.peers[0]!.socket.pause();
     const frame = media('video', '27'.repeat(60_000));
     for (let index = 0; index < 400; index++) push.send(frame);
-    await vi.waitFor(() => expect(push.session.counters().backlogBytes).toBeGreaterThan(256 * 1024));
+    await expect.poll(() => push.session.counters().backlogBytes).toBeGreaterThan(256 * 1024);
     expect(push.session.counters().backlogBytes).toBeLessThan(700 * 1024);
     expect(push.socket.writableLength).toBeGreaterThan(0);
     server.peers[0]!.socket.resume();
-    await vi.waitFor(
-      () => expect(server.peers[0]!.messages.filter(({ kind }) => kind === 'video')).toHaveLength(400),
-      10_000,
-    );
+    await expect.poll(() => server.peers[0]!.messages.filter(({ kind }) => kind === 'video').length).toBe(400);
   });
 
   it('cuts off a destination that asks without end and reads no answer', async () => {
@@ -533,7 +530,7 @@ describe('the push gate', () => {
   it('closes once, at any time, and says so once', async () => {
     const url = await rawServer(() => {});
     const push = await start(url);
-    await vi.waitFor(() => expect(push.events).toHaveLength(1));
+    await expect.poll(() => push.events).toHaveLength(1);
     await Promise.all([push.session.close(), push.session.close(), push.gate.close()]);
     expect(push.events.map(({ type }) => type)).toEqual(['dialling', 'ended']);
     expect((await push.ended()).exitClass).toBe('asked_stop');

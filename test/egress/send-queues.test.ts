@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/domain/clock.ts';
 import { SendQueues } from '../../src/egress/send-queues.ts';
 import { parseSendQueues, tcpTableKey } from '../../src/egress/tcp-table.ts';
@@ -65,11 +65,11 @@ describe('what the peers of sockets have taken', () => {
       cleanups.push(() => watched.close());
       while (near.write(chunk)) written += chunk.length;
       written += chunk.length;
-      await vi.waitFor(() => expect(watched.unacceptedBytes).toBeGreaterThan(100_000), 3000);
+      await expect.poll(() => watched.unacceptedBytes).toBeGreaterThan(100_000);
       const { acceptedBytes } = watched;
       expect(acceptedBytes).toBeLessThan(written);
       far.resume();
-      await vi.waitFor(() => expect(watched).toMatchObject({ acceptedBytes: written, unacceptedBytes: 0 }), 5000);
+      await expect.poll(() => watched).toMatchObject({ acceptedBytes: written, unacceptedBytes: 0 });
     },
   );
 
@@ -116,7 +116,7 @@ describe('what the peers of sockets have taken', () => {
     const queues = new SendQueues(clock, async () => '');
     const watched = queues.watch(ends('127.0.0.1', '10.0.0.2'), () => 12);
     clock.advance(1000);
-    await vi.waitFor(() => expect(watched).toMatchObject({ acceptedBytes: 12, unacceptedBytes: 0 }));
+    await expect.poll(() => watched).toMatchObject({ acceptedBytes: 12, unacceptedBytes: 0 });
     watched.close();
   });
 });

@@ -162,9 +162,9 @@ describe('a child process', () => {
     const [line] = (await once(supervisor.stdout, 'data')) as [Buffer];
     const pid = Number(line.toString());
     const isStarted = () => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n';
-    if (when === 'later') await vi.waitUntil(isStarted, { timeout: 5000, interval: 5 });
+    if (when === 'later') await vi.waitUntil(isStarted, { timeout: 15_000, interval: 5 });
     supervisor.kill('SIGKILL');
     await exited;
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 5000, interval: 5 });
+    await expect.poll(() => isAlive(pid), { interval: 5 }).toBe(false);
   });
 });

@@ -548,7 +548,7 @@ describe('ICE-TCP', () => {
     observed.peer.close();
     expect(host.counters).toMatchObject({ peers: 0, tcpConnections: 1 });
     clock.advance(1000);
-    await vi.waitFor(() => expect(host.counters.tcpConnections).toBe(0));
+    await expect.poll(() => host.counters.tcpConnections).toBe(0);
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -579,7 +579,7 @@ describe('a host', () => {
     const client = await udpClient(host);
     await connect(client, observed);
     for (let count = 0; count < 50; count++) client.send(rtp(`${count}`));
-    await vi.waitFor(() => expect(packetCount).toBe(50));
+    await expect.poll(() => packetCount).toBe(50);
     expect(error.mock.calls.length).toBeGreaterThan(0);
     expect(error.mock.calls.length).toBeLessThanOrEqual(10);
   });

@@ -107,9 +107,9 @@ describe('a signalling session', () => {
     client.send('connection', CONNECTION);
     await asked;
     client.socket.terminate();
-    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(0));
+    await expect.poll(() => harness.server.connectionCount).toBe(0);
     decide({ allowed: true });
-    await vi.waitFor(() => expect(harness.clock.pendingTimers).toBe(0));
+    await expect.poll(() => harness.clock.pendingTimers).toBe(0);
     expect(harness.sessions.find()).toEqual([]);
   });
 
@@ -224,7 +224,7 @@ describe('a signalling session', () => {
   it('cuts off who never connects', async () => {
     harness = await startHarness();
     const client = await harness.open();
-    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(1));
+    await expect.poll(() => harness.server.connectionCount).toBe(1);
     harness.clock.advance(55_000);
     expect(await client.closed).toBe(1006);
   });
@@ -235,7 +235,7 @@ describe('a signalling session', () => {
     harness = await startHarness({ backend: { ask } });
     const client = await harness.open();
     client.send('connection', {});
-    await vi.waitFor(() => expect(ask).toHaveBeenCalledOnce());
+    await expect.poll(() => ask).toHaveBeenCalledOnce();
     harness.clock.advance(600_000);
     resolve({ allowed: true });
     expect(await client.any()).toMatchObject({ message: 'getUserData' });
@@ -267,7 +267,7 @@ describe('a signalling session', () => {
     const client = await harness.connect();
     await expect(harness.open()).rejects.toThrow('503');
     client.socket.close();
-    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(0));
+    await expect.poll(() => harness.server.connectionCount).toBe(0);
     await harness.connect();
   });
 
@@ -282,7 +282,7 @@ describe('a signalling session', () => {
     await once(elsewhere, 'open');
     elsewhere.terminate();
     first.socket.close();
-    await vi.waitFor(() => expect(harness.server.connectionCount).toBe(1));
+    await expect.poll(() => harness.server.connectionCount).toBe(1);
     await harness.connect();
   });
 
@@ -295,7 +295,7 @@ describe('a signalling session', () => {
     expect(await client.any()).toEqual({ message: 'OnDataEvent', data: [{ operationId: 'op', payload: { a: 1 } }] });
     harness.sessions.terminate(session!.sessionId);
     expect(await client.closed).toBe(1000);
-    await vi.waitFor(() => expect(harness.sessions.find()).toEqual([]));
+    await expect.poll(() => harness.sessions.find()).toEqual([]);
     expect(() => harness.sessions.terminate(session!.sessionId)).toThrow(
       expect.objectContaining({ code: 'SESSION_NOT_FOUND' }),
     );

@@ -225,13 +225,13 @@ describe('publishing', () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     harness.worker.gate = promise;
     client.send('publishStream', publishRequest('P1'));
-    await vi.waitFor(() => expect(harness.worker.published).toHaveLength(1));
+    await expect.poll(() => harness.worker.published).toHaveLength(1);
     harness.clock.advance(15_000);
     expect(await client.status()).toMatchObject({ status: 'FAILED', info: 'Failed by ICE timeout' });
     client.send('publishStream', publishRequest('P1'));
     expect(await client.status()).toMatchObject({ status: 'FAILED', info: 'MediaSessionId is already in use' });
     resolve();
-    await vi.waitFor(() => expect(harness.worker.closed).toEqual(['P1', 'P1']));
+    await expect.poll(() => harness.worker.closed).toEqual(['P1', 'P1']);
     expect(harness.worker.open.size).toBe(0);
     expect(await client.flush()).toEqual([]);
     await publish(client, 'P1');
@@ -263,7 +263,7 @@ describe('publishing', () => {
     harness.streams.onUnpublished(unpublished);
     await publish(first, 'P1');
     first.socket.terminate();
-    await vi.waitFor(() => expect(unpublished).toHaveBeenCalledOnce());
+    await expect.poll(() => unpublished).toHaveBeenCalledOnce();
     expect(unpublished).toHaveBeenCalledWith({
       name: 'test',
       mediaSessionId: 'P1',

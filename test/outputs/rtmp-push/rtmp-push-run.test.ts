@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/domain/clock.ts';
 import { silentLogger } from '../../../src/domain/logger.ts';
 import { createRtmpPushGate } from '../../../src/egress/rtmp-push-gate.ts';
@@ -92,20 +92,20 @@ async function startRun(more: Partial<PushRunOptions> = {}, ffmpegPath = DEAF_FF
     destination,
     events,
     types: () => events.map(({ type }) => type),
-    told: (type: RunEvent['type']) => vi.waitFor(() => expect(events.map((event) => event.type)).toContain(type)),
+    told: (type: RunEvent['type']) => expect.poll(() => events.map((event) => event.type)).toContain(type),
     /** The destination has been asked to let it publish, and has not answered. */
-    asked: () => vi.waitFor(() => expect(accept).toBeDefined()),
+    asked: () => expect.poll(() => accept).toBeDefined(),
     accept: () => accept!(),
     media: () => {
       stream.writeUnit(keyUnit(0));
       stream.writeUnit(audioUnit(0, 3, 'aac'));
     },
     ended: async () => {
-      await vi.waitFor(() => expect(events.at(-1)?.type).toBe('ended'), 5000);
+      await expect.poll(() => events.at(-1)?.type).toBe('ended');
       return events.find((event) => event.type === 'ended')!.end;
     },
     /** All connections that the destination ever had are closed. */
-    isLeft: () => vi.waitFor(() => expect(destination.peers.map(({ socket }) => socket.closed)).toEqual([true])),
+    isLeft: () => expect.poll(() => destination.peers.map(({ socket }) => socket.closed)).toEqual([true]),
   };
 }
 
@@ -211,10 +211,12 @@ describe('a push that is tried again', () => {
 describe('a push whose process takes its input and publishes nothing', () => {
   it('is given up, and its destination, which has accepted, is not blamed', async () => {
     const push = await startRun();
-    await vi.waitFor(() => {
-      push.media();
-      expect(push.types()).toContain('spawned');
-    });
+    await expect
+      .poll(() => {
+        push.media();
+        return push.types();
+      })
+      .toContain('spawned');
     await push.asked();
     push.accept();
     await push.told('publishing');
