@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { execa } from 'execa';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Logger } from '../../src/domain/logger.ts';
 import { sweepOrphans } from '../../src/supervisor/orphan-sweep.ts';
 import type { SuspectedOrphan } from '../../src/supervisor/orphan-sweep.ts';
@@ -24,11 +25,14 @@ const logger: Logger = {
   child: () => logger,
 };
 
-beforeEach(() => {
+beforeEach(async () => {
   logged.length = 0;
   orphan = leftBehind();
   const pid = orphan.pid!;
   suspect = { transponderId: 't1', bootId: 'boot', nonce: NONCE, pid, startTicks: processStartTicks(pid)! };
+  // Its environment can be read a moment after it is there.
+  const hasMark = () => readFileSync(`/proc/${pid}/environ`, 'latin1').includes(NONCE);
+  await vi.waitUntil(hasMark, { timeout: 15_000, interval: 5 });
 });
 afterEach(async () => {
   orphan.kill('SIGKILL');
