@@ -60,9 +60,13 @@ describe('openStore', () => {
     const store = openStore(files);
     const other = new BetterSqlite3(files.path);
     other.exec('BEGIN IMMEDIATE');
-    const startMs = performance.now();
-    expect(() => store.transponders.insert(rowWith({}))).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
-    expect(performance.now() - startMs).toBeLessThan(200);
+    const triesMs = Array.from({ length: 5 }, () => {
+      const startMs = performance.now();
+      expect(() => store.transponders.insert(rowWith({}))).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+      return performance.now() - startMs;
+    });
+    // A busy machine may hold up any one of them.
+    expect(Math.min(...triesMs)).toBeLessThan(200);
     other.exec('ROLLBACK');
     store.transponders.insert(rowWith({}));
     other.close();
