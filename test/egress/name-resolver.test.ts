@@ -9,6 +9,8 @@ import { expect, it, onTestFinished } from 'vitest';
 import { createNameResolver } from '../../src/egress/name-resolver.ts';
 
 const A = 1;
+/** The system asks name servers of its own, each several times. */
+const ASKS_SYSTEM = { timeout: 120_000 };
 
 /**
  * A name server that knows `known.test`, of `half.test` only the IPv4 address, of `broken.test` that it cannot tell, of other names
@@ -50,7 +52,7 @@ function questionOf(message: Buffer): { name: string; type: number; end: number 
   return { name: labels.join('.').toLowerCase(), type: message.readUInt16BE(at + 1), end: at + 5 };
 }
 
-it('asks the name server, and for what it does not know the system', async () => {
+it('asks the name server, and for what it does not know the system', ASKS_SYSTEM, async () => {
   const { servers, questions } = await nameServer();
   const resolve = createNameResolver({ servers });
   expect(await resolve('known.test')).toEqual([{ address: '192.0.2.7' }]);
@@ -88,7 +90,7 @@ it('does not look up elsewhere what a name server cannot tell', async () => {
   await expect(createNameResolver({ servers })('broken.test')).rejects.toMatchObject({ code: 'ESERVFAIL' });
 });
 
-it('lets only so many names wait for the system', async () => {
+it('lets only so many names wait for the system', ASKS_SYSTEM, async () => {
   const { servers } = await nameServer();
   const resolve = createNameResolver({ servers });
   const ends = await Promise.allSettled(Array.from({ length: 40 }, (_, n) => resolve(`${n}.unknown.test`)));
