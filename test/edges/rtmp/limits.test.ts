@@ -27,6 +27,7 @@ describe('while the backend is asked', () => {
     expect(client.commands).toEqual([]);
     verdicts[0]!(ALLOWED);
     await expect.poll(() => verdicts.length).toBe(2);
+    await client.command(({ transactionId }) => transactionId === 2, 'the answer to createStream');
     expect(client.commands.map(({ transactionId }) => transactionId)).toEqual([1, 2]);
     verdicts[1]!(ALLOWED);
     await client.command(({ transactionId }) => transactionId === 4, 'the last answer');
