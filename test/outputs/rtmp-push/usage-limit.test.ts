@@ -42,9 +42,9 @@ describe('the limits of a push’s process', () => {
   });
 
   it('are held against what the kernel says of a real process', async () => {
-    const child = spawn(process.execPath, ['-e', "process.stdin.once('data', () => {})"]);
+    const child = spawn(process.execPath, ['-e', "console.log('here'); process.stdin.once('data', () => {})"]);
     onTestFinished(() => void child.kill('SIGKILL'));
-    await once(child, 'spawn');
+    await once(child.stdout, 'data');
     const usage = readProcessUsage(child.pid!)!;
     expect(usage.rssBytes).toBeGreaterThan(0);
     expect(usage.maxRssBytes).toBeGreaterThanOrEqual(usage.rssBytes);
