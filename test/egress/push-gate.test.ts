@@ -18,6 +18,7 @@ import { parseRtmpTarget } from '../../src/egress/rtmp-target.ts';
 import { AmfEcmaArray, amfProperties } from '../../src/protocol/amf0/values.ts';
 import { encodeMessage } from '../../src/protocol/rtmp/messages.ts';
 import type { OutgoingMessage } from '../../src/protocol/rtmp/messages.ts';
+import { freePort } from '../support/free-port.ts';
 import { listen, startRtmpDestination } from '../support/rtmp-destination.ts';
 import type { OnCommand } from '../support/rtmp-destination.ts';
 
@@ -351,10 +352,8 @@ describe('the push gate', () => {
   });
 
   it('says refused, unresolved, forbidden and unreachable', async () => {
-    const closed = createServer();
-    const port = await listen(closed);
-    await new Promise((resolve) => closed.close(resolve));
-    expect(await (await start(`rtmp://127.0.0.1:${port}/live`)).ended()).toMatchObject({ exitClass: 'dest_refused' });
+    const refusing = `rtmp://127.0.0.1:${await freePort()}/live`;
+    expect(await (await start(refusing)).ended()).toMatchObject({ exitClass: 'dest_refused' });
     const resolve = () => Promise.reject(Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' }));
     expect(await (await start('rtmp://h/live', { gate: { resolve } })).ended()).toMatchObject({
       exitClass: 'dest_dns',

@@ -1,7 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -11,6 +9,7 @@ import { RtcClient } from '../../scripts/bench/support/rtc-client.ts';
 import { amfObject } from '../../src/protocol/amf0/values.ts';
 import { readNodeId } from '../../src/services/hooks/node-id.ts';
 import { Client } from '../edges/signalling/harness.ts';
+import { freePort } from '../support/free-port.ts';
 import { json, mirror, TROUBLES, withConfig } from '../support/hook-backend.ts';
 import { startHookRig, type HookRig } from '../support/hook-rig.ts';
 import { connectObject, RtmpTestClient } from '../support/rtmp-client.ts';
@@ -90,15 +89,6 @@ async function publishOverWebrtc(page: Client, name: string): Promise<RtcClient>
   const { data } = await page.next('setRemoteSDP');
   await peer.connect(remoteEndOf(String(data[1]), '127.0.0.1'), 'controlling');
   return peer;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 describe('an RTMP URL of the seed', () => {

@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from './free-port.ts';
 
 const NGINX = '/usr/sbin/nginx';
 const RTMP_MODULE = '/usr/lib/nginx/modules/ngx_rtmp_module.so';
@@ -73,7 +74,7 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
   const notifyPort = (notifications.address() as AddressInfo).port;
 
   const directory = await mkdtemp(join(tmpdir(), 'nginx-rtmp-'));
-  const [rtmpPort, statPort] = await freePorts();
+  const [rtmpPort, statPort] = [await freePort(), await freePort()];
   const text = configuration({
     directory,
     address,
@@ -172,18 +173,6 @@ ${temporary.join('\n')}
   server { listen ${address}:${statPort}; location /stat { rtmp_stat all; } }
 }
 `;
-}
-
-/** nginx cannot bind port 0, so the kernel picks two and gives them up again. */
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()];
-  for (const server of servers) {
-    server.listen(0, LOOPBACK);
-    await once(server, 'listening');
-  }
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return [ports[0]!, ports[1]!];
 }
 
 async function waitUntilListening(host: string, port: number): Promise<void> {

@@ -6,6 +6,7 @@ import { findAttribute, hasValidIntegrity, STUN_ATTRIBUTE, STUN_TYPE } from '../
 import { createDtlsCertificate, digestDer } from '../../src/webrtc/dtls-certificate.ts';
 import { encodeDtlsRecord } from '../../src/webrtc/dtls-records.ts';
 import type { PeerHost } from '../../src/webrtc/peer.ts';
+import { freePort } from '../support/free-port.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { PeerClient } from './peer-client.ts';
 import { ObservedPeer, openHost } from './peer-fixture.ts';
@@ -638,12 +639,13 @@ describe('a host', () => {
   });
 
   it('takes the first free port of its range, the same for UDP and TCP, and says when there is none', async () => {
-    const first = await start();
-    const { udpPort } = first.ports;
-    await expect(start({ portFrom: udpPort, portTo: udpPort })).rejects.toMatchObject({ code: 'BAD_CONFIGURATION' });
+    const port = await freePort();
+    const range = { portFrom: port, portTo: port };
+    const first = await start(range);
+    await expect(start(range)).rejects.toMatchObject({ code: 'BAD_CONFIGURATION' });
     await first.close();
-    const second = await start({ portFrom: udpPort, portTo: udpPort });
-    expect(second.ports).toEqual({ udpPort, tcpPort: udpPort });
+    const second = await start(range);
+    for (const { ports } of [first, second]) expect(ports).toEqual({ udpPort: port, tcpPort: port });
   });
 
   it('closes its peers and its ports, once', async () => {
