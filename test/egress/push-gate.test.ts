@@ -21,6 +21,7 @@ import type { OutgoingMessage } from '../../src/protocol/rtmp/messages.ts';
 import { freePort } from '../support/free-port.ts';
 import { listen, startRtmpDestination } from '../support/rtmp-destination.ts';
 import type { OnCommand } from '../support/rtmp-destination.ts';
+import { untilClosed } from '../support/until-closed.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -566,11 +567,11 @@ describe('the push gate', () => {
       );
       socket.on('data', (bytes) => intruder.push(bytes)).on('error', () => {});
       intruder.start();
-      await once(socket, 'close');
+      await untilClosed(socket);
     }
     const stranger = connect(Number(port), hostname).on('error', () => {});
     stranger.write('GET / HTTP/1.1\r\n\r\n');
-    await once(stranger, 'close');
+    await untilClosed(stranger);
     expect(server.peers).toHaveLength(1);
     expect(push.events.some(({ type }) => type === 'ended')).toBe(false);
   });

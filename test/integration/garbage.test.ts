@@ -6,6 +6,7 @@ import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { untilClosed } from '../support/until-closed.ts';
 
 const DATAGRAMS = 300;
 const MAX_DATAGRAM_BYTES = 1400;
@@ -29,7 +30,7 @@ async function isHealthy(): Promise<boolean> {
 async function throwAt(socket: Socket, ready: 'connect' | 'secureConnect', bytes: Buffer): Promise<void> {
   socket.on('error', () => {});
   await once(socket, ready);
-  const closed = once(socket, 'close');
+  const closed = untilClosed(socket);
   socket.write(bytes, () => (ready === 'connect' ? socket.resetAndDestroy() : socket.destroy()));
   await closed;
 }

@@ -14,6 +14,7 @@ import { connectObject, RtmpTestClient } from '../support/rtmp-client.ts';
 import { startRtmpDestination } from '../support/rtmp-destination.ts';
 import { sendMedia } from '../support/send-media.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { untilClosed } from '../support/until-closed.ts';
 
 const MAX_STOP_MS = 5000;
 const closers: (() => Promise<unknown> | void)[] = [];
@@ -48,7 +49,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     const server = await start();
     const { client, destination } = await pushAStream(server);
     expect(server.children()).not.toEqual([]);
-    const destinationClosed = once(destination.peers[0]!.socket, 'close');
+    const destinationClosed = untilClosed(destination.peers[0]!.socket);
     expect(await end(server, signal)).toEqual(ORDERLY);
     await destinationClosed;
     expect(await client.ended).toBe('the WebSocket was closed');
@@ -66,7 +67,7 @@ it('connections that say nothing do not hold up the end', async () => {
   const server = await start();
   const { media, ...others } = server.ports;
   const sockets = await Promise.all([media!, ...Object.values(others)].map(openSilently));
-  const closed = sockets.map((socket) => once(socket, 'close'));
+  const closed = sockets.map(untilClosed);
   expect(await end(server, 'SIGTERM')).toEqual(ORDERLY);
   await Promise.all(closed);
 });

@@ -10,6 +10,7 @@ import { createSrtpSender } from '../../src/webrtc/srtp/sender.ts';
 import type { SrtpProfile, SrtpReceiver, SrtpSender } from '../../src/webrtc/srtp/srtp.ts';
 import { PeerClient } from '../webrtc/peer-client.ts';
 import type { TestApp } from './test-app.ts';
+import { untilClosed } from './until-closed.ts';
 
 export const RAW_STREAM = { payloadType: 96, rtxPayloadType: 97, ssrc: 0x1111_1111, rtxSsrc: 0x2222_2222 } as const;
 
@@ -122,7 +123,7 @@ export class RawStream {
   async close(): Promise<void> {
     this.peer.close();
     if (this.#socket.readyState === WebSocket.CLOSED) return;
-    const closed = once(this.#socket, 'close');
+    const closed = untilClosed(this.#socket);
     this.#socket.close();
     await closed;
   }

@@ -12,6 +12,7 @@ import {
 } from '../../src/webrtc/dtls-certificate.ts';
 import { frame, FrameSplitter } from '../../src/webrtc/ice-tcp-framing.ts';
 import type { LocalTransport, RemoteTransport } from '../../src/webrtc/peer.ts';
+import { untilClosed } from '../support/until-closed.ts';
 
 export interface BindingOptions {
   nominate?: boolean;
@@ -57,7 +58,7 @@ export class PeerClient {
       close: () => void socket.destroy(),
     });
     client.localPort = socket.localPort!;
-    client.closed = once(socket, 'close');
+    client.closed = untilClosed(socket);
     client.stopReading = () => void socket.pause();
     const splitter = new FrameSplitter({ maxFrameBytes: 65_535 });
     socket.on('data', (bytes) => splitter.push(bytes).forEach((packet) => client.receive(packet)));

@@ -8,6 +8,7 @@ import { MESSAGE_TYPE } from '../../../src/protocol/rtmp/raw-message.ts';
 import type { BackendAnswer } from '../../../src/services/backend.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { connectObject, RtmpTestClient } from '../../support/rtmp-client.ts';
+import { untilClosed } from '../../support/until-closed.ts';
 import { startRtmpHarness, type Question, type RtmpHarness } from './harness.ts';
 
 const ALLOWED: BackendAnswer = { allowed: true };
@@ -304,7 +305,7 @@ describe('the number of connections', () => {
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {});
     await once(socket, 'connect');
-    const closed = once(socket, 'close').then(() => false);
+    const closed = untilClosed(socket).then(() => false);
     socket.write(Buffer.alloc(1 + 1536, 3));
     const answered = once(socket, 'data').then(
       () => true,
