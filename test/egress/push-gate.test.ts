@@ -191,7 +191,8 @@ describe('the push gate', () => {
     for (const message of [metadata, ...sent]) push.send(message);
     push.goodbye();
     expect(await push.ended()).toMatchObject({ exitClass: 'source_gone' });
-    const { messages } = server.peers[0]!;
+    const { messages, socket } = server.peers[0]!;
+    await expect.poll(() => socket.closed).toBe(true);
     expect(messages.filter(({ kind }) => ['audio', 'video', 'data'].includes(kind))).toEqual(sent);
     expect(commandNames(messages).slice(-2)).toEqual(['FCUnpublish', 'deleteStream']);
     expect(push.session.counters().mediaStarted).toBe(false);
@@ -524,7 +525,9 @@ describe('the push gate', () => {
     await push.childPublishing();
     push.socket.destroy();
     expect((await push.ended()).exitClass).toBe('crash');
-    expect(commandNames(server.peers[0]!.messages).slice(-2)).toEqual(['FCUnpublish', 'deleteStream']);
+    const { messages, socket } = server.peers[0]!;
+    await expect.poll(() => socket.closed).toBe(true);
+    expect(commandNames(messages).slice(-2)).toEqual(['FCUnpublish', 'deleteStream']);
   });
 
   it('closes once, at any time, and says so once', async () => {

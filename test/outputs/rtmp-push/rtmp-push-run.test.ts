@@ -187,11 +187,11 @@ describe('a push that is tried again', () => {
     await push.asked();
     push.accept();
     expect(await push.ended()).toMatchObject({ exitClass: 'spawn_error' });
+    await push.isLeft();
     const commands = push.destination.peers[0]!.messages.flatMap((message) =>
       message.kind === 'command' ? [message.name] : [],
     );
     expect(commands.slice(-2)).toEqual(['FCUnpublish', 'deleteStream']);
-    await push.isLeft();
   });
 
   it('says reset, and ends its process, when the destination closes between its acceptance and the first byte', async () => {
