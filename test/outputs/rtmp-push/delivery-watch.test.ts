@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DeliveryWatch, type Delivery } from '../../../src/outputs/rtmp-push/delivery-watch.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const START_TIMEOUT_MS = 18_000;
 const STALL_TIMEOUT_MS = 8000;
@@ -29,6 +30,78 @@ function newWatch() {
     freeze: (ms: number) => (nowMs += ms),
   };
 }
+
+/** How often a socket is looked up in the kernel's tables (`SendQueues`). */
+const KERNEL_LOOK_MS = 500;
+/** A muted frame of AAC with its chunk header. */
+const FRAME_BYTES = 18;
+
+interface MutedSound {
+  readonly sampleRateHz: number;
+  readonly roundTripMs: number;
+  readonly stallTimeoutMs: number;
+}
+
+/** A push of nothing but muted sound, to a destination from which an acknowledgement takes a round trip. */
+function pushMutedSound({ sampleRateHz, roundTripMs, stallTimeoutMs }: MutedSound) {
+  const clock = new ManualClock();
+  const watch = new DeliveryWatch(START_TIMEOUT_MS, stallTimeoutMs, clock.monotonicUs());
+  const verdicts: { verdict: string; atMs: number }[] = [];
+  let isFrozen = false;
+  let written = 0;
+  let acknowledged = 0;
+  let seen = { bytesAccepted: 0, waitingBytes: 0 };
+  let reported = 0;
+  clock.every(1_024_000 / sampleRateHz, () => {
+    watch.unitGiven();
+    written += FRAME_BYTES;
+    clock.after(roundTripMs, () => {
+      if (!isFrozen) acknowledged += FRAME_BYTES;
+    });
+  });
+  clock.every(KERNEL_LOOK_MS, () => (seen = { bytesAccepted: acknowledged, waitingBytes: written - acknowledged }));
+  clock.every(LOOK_MS, () => {
+    const takesMore = seen.bytesAccepted > reported;
+    reported = seen.bytesAccepted;
+    const verdict = watch.observe({ ...seen, takesMore, hasBegun: true, isGathering: false }, clock.monotonicUs());
+    if (verdict) verdicts.push({ verdict, atMs: clock.monotonicUs() / 1000 });
+  });
+  return {
+    clock,
+    verdicts: () => verdicts.map(({ verdict }) => verdict),
+    /** The destination takes nothing from now on; how long it took to be noticed. */
+    freeze: () => {
+      const frozenMs = clock.monotonicUs() / 1000;
+      isFrozen = true;
+      clock.advance(60_000);
+      return verdicts.at(-1)!.atMs - frozenMs;
+    },
+  };
+}
+
+const LOW_RATES: MutedSound[] = [
+  { sampleRateHz: 24_000, roundTripMs: 60, stallTimeoutMs: 8000 },
+  { sampleRateHz: 8000, roundTripMs: 150, stallTimeoutMs: 8000 },
+  { sampleRateHz: 48_000, roundTripMs: 60, stallTimeoutMs: 1000 },
+  { sampleRateHz: 48_000, roundTripMs: 300, stallTimeoutMs: 4000 },
+];
+
+describe('a push of muted sound, of which there is always some on its way', () => {
+  it.each(LOW_RATES)('stays ACTIVE as long as it is taken: %o', (sound) => {
+    const push = pushMutedSound(sound);
+    push.clock.advance(600_000);
+    expect(push.verdicts()).toEqual(['active']);
+  });
+
+  it.each(LOW_RATES)('is stalled within its timeout when the destination takes no more: %o', (sound) => {
+    const push = pushMutedSound(sound);
+    push.clock.advance(60_000);
+    const noticedMs = push.freeze();
+    expect(push.verdicts()).toEqual(['active', 'stalled']);
+    expect(noticedMs).toBeLessThanOrEqual(sound.stallTimeoutMs + KERNEL_LOOK_MS + LOOK_MS);
+    expect(noticedMs).toBeGreaterThan(sound.stallTimeoutMs - KERNEL_LOOK_MS - LOOK_MS);
+  });
+});
 
 describe('whether a push may say ACTIVE', () => {
   it('is not so before the destination has accepted and a keyframe has gone out, whatever it takes', () => {
