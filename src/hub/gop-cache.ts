@@ -1,5 +1,8 @@
 import type { MediaUnit } from '../domain/media.ts';
 
+/** Ten seconds at 13 Mbit/s: encoders left to themselves make groups of 250 pictures. */
+export const MAX_GOP_BYTES = 16 * 1024 * 1024;
+
 export interface GopCacheOptions {
   readonly maxBytes?: number;
   readonly maxDurationUs?: number;
@@ -20,7 +23,7 @@ export class GopCache {
   #startsWithKeyframe = false;
 
   constructor(options: GopCacheOptions = {}) {
-    this.#maxBytes = options.maxBytes ?? 16 * 1024 * 1024;
+    this.#maxBytes = options.maxBytes ?? MAX_GOP_BYTES;
     this.#maxDurationUs = options.maxDurationUs ?? 10_000_000;
     this.#looseAudioUs = options.looseAudioUs ?? 1_000_000;
   }

@@ -34,6 +34,8 @@ export class BoundedReader implements Reader {
   #isBlocked = false;
   #isDraining = false;
   #skipsVideo = false;
+  /** Of the cached GOP, what still waits. */
+  #cachedBytes = 0;
   /** Audio before this time is not given. */
   #beginUs = -Infinity;
   /** While waiting: since when there was no video at all. */
@@ -43,11 +45,12 @@ export class BoundedReader implements Reader {
     this.#options = options;
     this.#host = host;
     const { cache } = host;
+    const { maxCachedBytes = options.maxQueueBytes } = options;
     if (!this.#expectsVideo()) {
       this.#state = 'flowing';
       this.#skipsVideo = true;
       if (options.fromCachedGop) this.#loadCache();
-    } else if (options.fromCachedGop && cache.startsWithKeyframe && cache.bytes <= options.maxQueueBytes) {
+    } else if (options.fromCachedGop && cache.startsWithKeyframe && cache.bytes <= maxCachedBytes) {
       this.#loadCache();
     } else {
       host.requestKeyframe();
@@ -144,8 +147,9 @@ export class BoundedReader implements Reader {
     this.#state = 'flowing';
     if (first.kind === 'video') this.#beginUs = first.ptsUs;
     for (const unit of this.#host.cache.units) {
-      if (this.#wants(unit) && unit.ptsUs >= this.#beginUs) this.#enqueue(unit);
+      if (this.#wants(unit) && unit.ptsUs >= this.#beginUs) this.#queue.push(unit);
     }
+    this.#cachedBytes = this.#queue.bytes;
     this.#isBlocked = true;
     queueMicrotask(() => this.resume());
   }
@@ -181,8 +185,8 @@ export class BoundedReader implements Reader {
   }
 
   #enqueue(unit: MediaUnit): void {
-    const max = this.#options.maxQueueBytes;
-    if (this.#queue.bytes + unit.data.length > max && !this.#makeRoom(unit)) return;
+    const maxBytes = this.#options.maxQueueBytes + this.#cachedBytes;
+    if (this.#queue.bytes + unit.data.length > maxBytes && !this.#makeRoom(unit)) return;
     this.#queue.push(unit);
     this.#shedOld(unit);
   }
@@ -195,11 +199,11 @@ export class BoundedReader implements Reader {
     if (!isOlder(this.#queue.oldest, maxQueueUs)) return;
     if (isOlder(this.#queue.oldestVideo, maxQueueUs)) {
       const dropped = this.#queue.dropVideoBeforeKeyframe();
-      this.#counters.droppedVideo += dropped;
+      this.#videoDropped(dropped);
       if (dropped === 0) this.#host.requestKeyframe();
     }
     while (this.#queue.oldest?.kind === 'audio' && isOlder(this.#queue.oldest, SOUND_BOUND_RATIO * maxQueueUs)) {
-      this.#queue.shift();
+      this.#shift();
       this.#counters.droppedAudio += 1;
     }
   }
@@ -213,18 +217,30 @@ export class BoundedReader implements Reader {
       return false;
     }
     const dropped = this.#queue.dropVideo();
-    this.#counters.droppedVideo += dropped;
+    this.#videoDropped(dropped);
     if (dropped > 0 && unit.kind === 'audio') this.#skipsVideo = true;
-    while (this.#queue.bytes > roomBytes && this.#queue.shift() !== undefined) this.#counters.droppedAudio += 1;
+    while (this.#queue.bytes > roomBytes && this.#shift() !== undefined) this.#counters.droppedAudio += 1;
     if (roomBytes >= 0) return true;
     this.#counters.droppedAudio += 1;
     return false;
   }
 
+  /** Video goes from the oldest on: what waits of the cached GOP is among it. */
+  #videoDropped(count: number): void {
+    this.#counters.droppedVideo += count;
+    if (count > 0) this.#cachedBytes = 0;
+  }
+
+  #shift(): MediaUnit | undefined {
+    const unit = this.#queue.shift();
+    this.#cachedBytes = Math.max(0, this.#cachedBytes - (unit?.data.length ?? 0));
+    return unit;
+  }
+
   #drain(): void {
     this.#isDraining = true;
     while (!this.#isBlocked && this.#state !== 'closed') {
-      const unit = this.#queue.shift();
+      const unit = this.#shift();
       if (unit === undefined) break;
       this.#give(unit);
     }

@@ -17,10 +17,12 @@ export interface ReaderOptions {
   /** For logs and counters. */
   readonly label: string;
   /**
-   * Begin with the cached GOP when there is one that fits the queue; otherwise with the next keyframe (a keyframe is
+   * Begin with the cached GOP when there is one of at most `maxCachedBytes`; otherwise with the next keyframe (a keyframe is
    * requested). Units of the cache are given after `addReader` has returned.
    */
   readonly fromCachedGop: boolean;
+  /** Default `maxQueueBytes`; more than `MAX_GOP_BYTES` is never kept. */
+  readonly maxCachedBytes?: number | undefined;
   /**
    * What the reader does with video. While a `copy` reader of H.264 is attached, a live encoder is asked for a keyframe at
    * least every 2 s; `decode` takes keyframes as they come. Default `copy`.
@@ -28,7 +30,10 @@ export interface ReaderOptions {
   readonly video?: 'copy' | 'decode' | 'none' | undefined;
   /** Default true. */
   readonly audio?: boolean | undefined;
-  /** Bound of the queue. When full, video is dropped up to the next keyframe, never half a frame; the oldest audio goes last. */
+  /**
+   * Bound of the queue. When full, video is dropped up to the next keyframe, never half a frame; the oldest audio goes last. What
+   * waits of the cached GOP is not counted: or whoever takes a large one a little slowly would lose what comes meanwhile.
+   */
   readonly maxQueueBytes: number;
   /**
    * Bound of the queue in media time. Of video that has waited for longer only what follows the newest keyframe stays, so that

@@ -83,6 +83,56 @@ describe('BoundedReader', () => {
     expect(requestKeyframe).toHaveBeenCalledTimes(1);
   });
 
+  describe('that may begin with a cached GOP larger than its queue', () => {
+    const joined = async () => {
+      const { source, requestKeyframe } = newSource();
+      source.write(keyUnit(0, { bytes: 200 }));
+      source.write(videoUnit(33, { bytes: 200 }));
+      const taken = read(source, { maxQueueBytes: 100, maxCachedBytes: 400 });
+      taken.takes = false;
+      await Promise.resolve();
+      return { source, taken, requestKeyframe };
+    };
+
+    it('begins with it and asks for no keyframe, and not with a larger one', async () => {
+      const { source, taken, requestKeyframe } = await joined();
+      expect(shape(taken.units)).toBe('K0');
+      expect(requestKeyframe).not.toHaveBeenCalled();
+      const stricter = read(source, { maxQueueBytes: 100, maxCachedBytes: 399 });
+      await Promise.resolve();
+      expect(stricter.units).toEqual([]);
+      expect(requestKeyframe).toHaveBeenCalledTimes(1);
+    });
+
+    it('has its whole queue for what comes while it is given, and no more', async () => {
+      const { source, taken } = await joined();
+      source.write(videoUnit(66, { bytes: 60 }));
+      source.write(videoUnit(100, { bytes: 40 }));
+      source.write(videoUnit(133, { bytes: 1 }));
+      expect(taken.reader.queuedBytes).toBe(300);
+      taken.takes = true;
+      taken.reader.resume();
+      expect(shape(taken.units)).toBe('K0 v33 v66 v100');
+      expect(taken.reader.counters).toMatchObject({ droppedVideo: 1 });
+    });
+
+    it('has its usual bound once it has been given, or has been given up for a keyframe', async () => {
+      const { source, taken } = await joined();
+      taken.reader.resume();
+      source.write(videoUnit(66, { bytes: 60 }));
+      source.write(videoUnit(100, { bytes: 60 }));
+      expect(taken.reader.queuedBytes).toBe(60);
+      const other = await joined();
+      other.source.write(videoUnit(66, { bytes: 60 }));
+      other.source.write(keyUnit(100, { bytes: 60 }));
+      other.source.write(videoUnit(133, { bytes: 60 }));
+      expect(other.taken.reader.queuedBytes).toBe(60);
+      other.taken.takes = true;
+      other.taken.reader.resume();
+      expect(shape(other.taken.units)).toBe('K0 K100');
+    });
+  });
+
   it('begins with audio alone when no video comes for two seconds, and takes video from its first keyframe', () => {
     const { source } = newSource({ ...TRACKS, video: { codec: 'h264', width: 0, height: 0 } });
     const { units } = read(source);

@@ -1,7 +1,11 @@
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** What may wait for a slow destination at each place. Beyond it the place before waits, and the first one drops whole pictures. */
+/**
+ * What may wait for a slow destination at each place. Beyond it the place before waits, and the first one drops whole pictures.
+ * The group of pictures that a run begins with comes on top (`MAX_GOP_BYTES`), but is no backlog: its memory is the stream's,
+ * shared by all who begin with it, and it goes when it has been taken or when a keyframe has come and `maxQueueMs` have passed.
+ */
 export interface PushBounds {
   /** In the reader of the stream: when it is full, video is dropped up to the next keyframe. Never less than one big frame. */
   readonly maxQueueBytes: number;

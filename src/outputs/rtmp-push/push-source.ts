@@ -1,5 +1,6 @@
 import type { MediaUnit, Tracks } from '../../domain/media.ts';
 import type { ExitClass, RunEnd } from '../../domain/transponder.ts';
+import { MAX_GOP_BYTES } from '../../hub/gop-cache.ts';
 import type { LiveStream } from '../../hub/live-stream.ts';
 import { planVideo } from '../../hub/plan-video.ts';
 import type { RenditionLease } from '../../hub/renditions.ts';
@@ -64,13 +65,14 @@ export class PushSource {
     return this.#reader?.counters ?? NOTHING;
   }
 
-  /** Begins with the cached group of pictures. */
+  /** Begins with the cached group of pictures, however large: without it a respawn would wait for the next one. */
   read(): void {
     const { services, push, stream, onEnd } = this.#options;
     const { bounds } = services;
     this.#reader = this.#lease.source.addReader({
       label: `push ${push.id}`,
       fromCachedGop: true,
+      maxCachedBytes: MAX_GOP_BYTES,
       maxQueueBytes: bounds.maxQueueBytes,
       maxQueueUs: bounds.maxQueueMs * 1000,
       onUnit: (unit) => this.#unit(unit),

@@ -10,7 +10,7 @@ import type { PushRunOptions, RunEvent } from '../../../src/outputs/push-run.ts'
 import { USUAL_BOUNDS } from '../../../src/outputs/rtmp-push/push-bounds.ts';
 import { createRtmpPushFactory } from '../../../src/outputs/rtmp-push/rtmp-push.ts';
 import { SpawnQueue } from '../../../src/supervisor/spawn-limits.ts';
-import { audioUnit, keyUnit } from '../../hub/units.ts';
+import { audioUnit, keyUnit, videoUnit } from '../../hub/units.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { startRtmpDestination } from '../../support/rtmp-destination.ts';
 
@@ -119,6 +119,17 @@ describe('a push that is tried again', () => {
     await push.told('spawned');
     expect(push.types()).toEqual(['publishing', 'spawned']);
     expect(push.destination.peers).toHaveLength(1);
+  });
+
+  it('begins with the cached group of pictures, though it is ten seconds of 8 Mbit/s', async () => {
+    const push = await startRun(RETRY);
+    const oneMbyte = { bytes: 1_000_000 };
+    push.stream.writeUnit(keyUnit(0, oneMbyte));
+    for (let second = 1; second < 10; second++) push.stream.writeUnit(videoUnit(second * 1000, oneMbyte));
+    await push.asked();
+    push.accept();
+    await push.told('spawned');
+    expect(push.types()).toEqual(['publishing', 'spawned']);
   });
 
   it('leaves no connection and starts no process when it is stopped while the destination is asked', async () => {
