@@ -21,6 +21,7 @@ export class GopCache {
   #units: MediaUnit[] = [];
   #bytes = 0;
   #startsWithKeyframe = false;
+  #headlessPictures = 0;
 
   constructor(options: GopCacheOptions = {}) {
     this.#maxBytes = options.maxBytes ?? MAX_GOP_BYTES;
@@ -41,9 +42,17 @@ export class GopCache {
     return this.#startsWithKeyframe;
   }
 
+  /** Pictures that could not be kept, because their keyframe was forgotten or never came. Grows only. */
+  get headlessPictures(): number {
+    return this.#headlessPictures;
+  }
+
   push(unit: MediaUnit): void {
+    if (unit.kind === 'video' && !unit.isKeyframe && !this.#startsWithKeyframe) {
+      this.#headlessPictures += 1;
+      return;
+    }
     if (unit.kind === 'video' && unit.isKeyframe) this.#begin(unit);
-    else if (unit.kind === 'video' && !this.#startsWithKeyframe) return;
     else this.#append(unit);
     this.#enforceBounds(unit);
   }

@@ -92,6 +92,11 @@ export class LiveStream implements UnitSource {
     return newest?.ptsUs ?? Number.NEGATIVE_INFINITY;
   }
 
+  /** Pictures with which nobody can begin before their next keyframe. Grows only. */
+  get headlessPictures(): number {
+    return this.#broadcast.cache.headlessPictures;
+  }
+
   get hasEnded(): boolean {
     return this.#broadcast.hasEnded;
   }

@@ -26,8 +26,10 @@ describe('GopCache', () => {
     expect(cache.startsWithKeyframe).toBe(false);
     cache.push(videoUnit(1033));
     expect(shape(cache.units)).toBe('');
+    expect(cache.headlessPictures).toBe(1);
     cache.push(keyUnit(1066, { bytes: 600 }));
     expect(shape(cache.units)).toBe('K1066');
+    expect(cache.headlessPictures).toBe(1);
     cache.push(videoUnit(1100, { bytes: 401 }));
     expect(shape(cache.units)).toBe('');
   });

@@ -6,10 +6,11 @@ import { planVideo } from '../../hub/plan-video.ts';
 import type { RenditionLease } from '../../hub/renditions.ts';
 import type { Reader } from '../../hub/unit-source.ts';
 import type { PushRunOptions } from '../push-run.ts';
+import { FirstUnitWait } from './first-unit-wait.ts';
 import type { RtmpPushServices } from './push-services.ts';
 
 export interface PushSourceOptions {
-  readonly services: RtmpPushServices;
+  readonly services: Pick<RtmpPushServices, 'hub' | 'renditions' | 'preserveAspectRatio' | 'bounds' | 'clock'>;
   readonly push: Pick<PushRunOptions, 'id' | 'params'>;
   readonly stream: LiveStream;
   /** Remembers, across runs, streams whose declared video has not sent anything. */
@@ -32,7 +33,9 @@ export class PushSource {
   readonly #lease: RenditionLease;
   #reader: Reader | undefined;
   #pictureWatch: Reader | undefined;
-  #hasGiven = false;
+  #firstUnitWait: FirstUnitWait | undefined;
+  /** Time of the first unit that was given. */
+  #beginUs: number | undefined;
 
   constructor(options: PushSourceOptions) {
     const { services, push, stream, silentVideo } = options;
@@ -65,10 +68,18 @@ export class PushSource {
     return this.#reader?.counters ?? NOTHING;
   }
 
-  /** Begins with the cached group of pictures, however large: without it a respawn would wait for the next one. */
+  /**
+   * Begins with the cached group of pictures, however large: without it a respawn would wait for the next one. Where none is kept
+   * it does, within bounds.
+   */
   read(): void {
     const { services, push, stream, onEnd } = this.#options;
-    const { bounds } = services;
+    const { bounds, clock } = services;
+    this.#firstUnitWait = new FirstUnitWait({
+      clock,
+      stream,
+      onTimeout: (detail) => onEnd({ exitClass: 'start_timeout', detail }),
+    });
     this.#reader = this.#lease.source.addReader({
       label: `push ${push.id}`,
       fromCachedGop: true,
@@ -86,6 +97,7 @@ export class PushSource {
   }
 
   close(): void {
+    this.#firstUnitWait?.cancel();
     this.#reader?.close();
     this.#pictureWatch?.close();
     this.#lease.release();
@@ -100,13 +112,18 @@ export class PushSource {
 
   #unit(unit: MediaUnit): boolean {
     const { silentVideo, stream, onUnit, onEnd } = this.#options;
-    if (!this.#hasGiven && unit.kind === 'audio' && this.hasVideo) {
+    if (this.#beginUs === undefined && unit.kind === 'audio' && this.hasVideo) {
+      // A rendition has no picture before the stream has a keyframe, and may go on with its sound alone.
+      if (this.#firstUnitWait?.isForKeyframe) return true;
       silentVideo.add(stream);
       onEnd({ exitClass: 'replan', detail: 'the stream sends no picture' });
       return true;
     }
-    this.#hasGiven = true;
-    return onUnit(unit);
+    if (this.#beginUs === undefined) {
+      this.#firstUnitWait?.cancel();
+      this.#beginUs = unit.ptsUs;
+    }
+    return unit.kind === 'audio' && unit.ptsUs < this.#beginUs ? true : onUnit(unit);
   }
 
   /** A rendition without video does not tell of any, so this reads the stream itself, up to its next keyframe. */

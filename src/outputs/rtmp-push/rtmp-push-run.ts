@@ -23,7 +23,6 @@ const DEFAULT_FLASH_VERSION = 'FMLE/3.0 (compatible; Transponder)';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Of the nonce, which is a secret as a whole: enough to find the row of the run by. */
 const RUN_ID_CHARS = 8;
-const FIRST_UNIT_TIMEOUT_MS = 10_000;
 /** How often the counters are looked at: quickly until bytes flow, then so that a stall is seen soon after its time. */
 const STARTING_POLL_MS = 50;
 const ACTIVE_POLL_MS = 250;
@@ -110,7 +109,7 @@ export class RtmpPushRun implements PushRun {
     this.#swap = this.#createSwap(source);
     // A destination that has failed is asked before a process is started for it. The first time both go on at once.
     if (this.#options.attempt > 0) this.#gate = this.#dial();
-    else this.#read(source);
+    else source.read();
   }
 
   #createSwap({ tracks }: PushSource): AudioSwap | undefined {
@@ -123,14 +122,6 @@ export class RtmpPushRun implements PushRun {
     });
     swap.set(this.#audio);
     return swap;
-  }
-
-  #read(source: PushSource): void {
-    this.#cancelTimer = this.#services.clock.after(
-      FIRST_UNIT_TIMEOUT_MS,
-      () => void this.#finish({ exitClass: 'start_timeout', detail: 'the source stream gave no picture and no sound' }),
-    );
-    source.read();
   }
 
   #unit(unit: MediaUnit, source: PushSource): boolean {
@@ -197,7 +188,7 @@ export class RtmpPushRun implements PushRun {
         this.#isPublishing = true;
         this.#place?.leave();
         this.#options.onEvent({ type: 'publishing' });
-        if (this.#source && !this.#source.isRead && !this.#end) this.#read(this.#source);
+        if (this.#source && !this.#source.isRead && !this.#end) this.#source.read();
         break;
       case 'status':
         this.#logger.info({ code: event.code, level: event.level }, `the destination says: ${event.description}`);

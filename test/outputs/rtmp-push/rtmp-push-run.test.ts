@@ -132,6 +132,25 @@ describe('a push that is tried again', () => {
     expect(push.types()).toEqual(['publishing', 'spawned']);
   });
 
+  it('waits for the next keyframe of a stream with groups of thirty seconds, which its cache does not hold', async () => {
+    const push = await startRun(RETRY);
+    push.stream.writeUnit(keyUnit(0));
+    const pictures = (fromSecond: number, toSecond: number): void => {
+      for (let second = fromSecond; second < toSecond; second++) {
+        push.stream.writeUnit(videoUnit(second * 1000));
+        push.clock.advance(1000);
+      }
+    };
+    pictures(1, 12);
+    await push.asked();
+    push.accept();
+    await push.told('publishing');
+    pictures(12, 30);
+    push.stream.writeUnit(keyUnit(30_000));
+    await push.told('spawned');
+    expect(push.types()).toEqual(['publishing', 'spawned']);
+  });
+
   it('leaves no connection and starts no process when it is stopped while the destination is asked', async () => {
     const push = await startRun(RETRY);
     push.media();
