@@ -72,6 +72,8 @@ export type RunEvent =
       /** Given up since the run began, because the run was slow. */
       readonly droppedUnits?: { readonly video: number; readonly audio: number } | undefined;
     }
+  /** A sound that does not loop has gone out to its end; from here on the source is heard. */
+  | { readonly type: 'soundEnded'; readonly soundFile: string }
   /** The destination took nothing for the stall timeout. The service ends the run. */
   | { readonly type: 'stalled' }
   /** Once, last: the child and its sockets are gone. */

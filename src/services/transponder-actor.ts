@@ -12,7 +12,7 @@ import { brokenInvariant, exitClassOf, isEnding, isFinal, transition } from '../
 import type { Transponder, TransponderEffect, TransponderEvent } from '../supervisor/transponder-machine.ts';
 import type { PushParams, PushRun, PushRunFactory, RunEvent } from '../outputs/push-run.ts';
 import type { PushStatus, PushView, TransponderNotice, TransponderTotals } from './transponder-request.ts';
-import { audioOf, ShownPush } from './transponder-row.ts';
+import { audioOf, ShownPush, soundOf } from './transponder-row.ts';
 import { PushHealth, type PushCondition } from './push-health.ts';
 import type { TransponderWriter } from './transponder-writer.ts';
 
@@ -436,6 +436,8 @@ export class TransponderActor {
         current.figures = { bitrateBps, fps, bytesOut, bytesAcknowledged, ...waiting };
         return this.#observeHealth(current.health, event);
       }
+      case 'soundEnded':
+        return this.#soundEnded(event.soundFile);
       case 'stalled':
         return this.dispatch({ type: 'progressStalled' });
       case 'ended':
@@ -443,6 +445,12 @@ export class TransponderActor {
       default:
         return assertNever(event);
     }
+  }
+
+  /** What was heard once is over for the runs to come too. Another sound may have been inserted meanwhile. */
+  #soundEnded(soundFile: string): void {
+    const sound = soundOf(this.#row);
+    if (sound?.soundFile === soundFile && !sound.loop) this.setSound(undefined);
   }
 
   #observeHealth(health: PushHealth, condition: PushCondition): void {

@@ -32,6 +32,10 @@ class FakeRun implements PushRun {
     this.options.onEvent({ type: 'active' });
   }
 
+  soundEnded(soundFile: string): void {
+    this.options.onEvent({ type: 'soundEnded', soundFile });
+  }
+
   /** The child and its sockets are gone, for whatever reason. */
   end(exitClass: ExitClass, detail = 'detail'): void {
     if (this.isGone) return;

@@ -438,6 +438,40 @@ describe('audio', () => {
     expect(f.runs.last.options).toMatchObject({ attempt: 1, audio: { mode: 'mute' } });
   });
 
+  it('is the source’s for good once a sound has been heard to its end: a retry does not begin it again', async () => {
+    await begin({ config: { restore: true } });
+    const options = { action: 'sound_on', soundFile: 'test.wav' } as const;
+    const { mediaSessionId: id } = await f.service.startup({ ...request, options }, 'rest');
+    const { events } = f.store;
+    const before = events.ofTransponder(id, 10);
+    f.runs.last.soundEnded('test.wav');
+    expect(f.service.find({})[0]).toMatchObject({ soundEnabled: false });
+    expect(f.store.transponders.get(id)).toMatchObject({ soundJson: null });
+    expect(events.ofTransponder(id, 10)).toEqual(before);
+    f.runs.last.end('dest_reset');
+    f.clock.advance(5000);
+    expect(f.runs.last.options).toMatchObject({ attempt: 1, audio: { mode: 'source' } });
+  });
+
+  it('begins a sound again that was being heard when its run broke', async () => {
+    await begin({ config: { restore: true } });
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    await f.service.soundOn(id, 'test.wav', false);
+    f.runs.last.end('dest_reset');
+    f.clock.advance(5000);
+    expect(f.runs.last.options).toMatchObject({ audio: { mode: 'sound', soundFile: 'test.wav', loop: false } });
+  });
+
+  it('is not changed by the end of a sound in whose place there is another one', async () => {
+    const { mediaSessionId: id } = await f.service.startup(request, 'rest');
+    await f.service.soundOn(id, 'test.wav', false);
+    f.runs.last.soundEnded('before.wav');
+    expect(f.service.find({})[0]).toMatchObject({ soundEnabled: true, soundFile: 'test.wav' });
+    await f.service.soundOn(id, 'test.wav', true);
+    f.runs.last.soundEnded('test.wav');
+    expect(f.service.find({})[0]).toMatchObject({ soundEnabled: true, loop: true });
+  });
+
   it('is refused for a transponder that is not there', async () => {
     for (const call of [f.service.mute, f.service.unmute, f.service.soundOff]) {
       expect(() => call.call(f.service, 'nobody')).toThrow(failsWith('TRANSPONDER_NOT_FOUND'));

@@ -10,9 +10,12 @@ export interface AudioSwapOptions {
   readonly track: AudioTrack;
   readonly loadSound: LoadSound;
   readonly onLoadFailed: (error: unknown) => void;
+  /** A sound that does not loop has gone out to its end: it must not begin again with the next run. It may call `set`. */
+  readonly onSoundEnded: (soundFile: string) => void;
 }
 
 interface Sound {
+  readonly soundFile: string;
   readonly frames: readonly Buffer[];
   readonly loop: boolean;
   next: number;
@@ -38,7 +41,7 @@ export class AudioSwap {
     const { track, loadSound, onLoadFailed } = this.#options;
     loadSound(mode.soundFile, track).then((frames) => {
       // Another mode may have been set meanwhile.
-      if (this.#mode === mode) this.#sound = { frames, loop: mode.loop, next: 0 };
+      if (this.#mode === mode) this.#sound = { ...mode, frames, next: 0 };
     }, onLoadFailed);
   }
 
@@ -49,10 +52,20 @@ export class AudioSwap {
       case 'mute':
         return { ...unit, data: silentAac(this.#options.track.channels) };
       case 'sound': {
-        const data = this.#sound && nextFrame(this.#sound);
+        const data = this.#nextFrame();
         return data ? { ...unit, data } : unit;
       }
     }
+  }
+
+  #nextFrame(): Buffer | undefined {
+    const sound = this.#sound;
+    if (!sound) return undefined;
+    const frame = nextFrame(sound);
+    if (frame || sound.loop) return frame;
+    this.#sound = undefined;
+    this.#options.onSoundEnded(sound.soundFile);
+    return undefined;
   }
 }
 

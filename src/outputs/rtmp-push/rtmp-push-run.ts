@@ -119,6 +119,7 @@ export class RtmpPushRun implements PushRun {
       loadSound: this.#services.loadSound,
       onLoadFailed: (error) =>
         this.#logger.warn({ error }, 'the sound file cannot be played; the source is heard instead'),
+      onSoundEnded: (soundFile) => this.#options.onEvent({ type: 'soundEnded', soundFile }),
     });
     swap.set(this.#audio);
     return swap;

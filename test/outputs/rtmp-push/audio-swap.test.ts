@@ -11,7 +11,14 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 function swap(loadSound: LoadSound = async () => sound, track = STEREO) {
   const failures: unknown[] = [];
-  return { swap: new AudioSwap({ track, loadSound, onLoadFailed: (error) => failures.push(error) }), failures };
+  const ended: string[] = [];
+  const audio = new AudioSwap({
+    track,
+    loadSound,
+    onLoadFailed: (error) => failures.push(error),
+    onSoundEnded: (soundFile) => ended.push(soundFile),
+  });
+  return { swap: audio, failures, ended };
 }
 
 const heard = (swapped: AudioSwap, count: number) =>
@@ -49,11 +56,52 @@ describe('the audio of a push', () => {
     expect(heard(audio, 4)).toEqual(['one', 'two', 'voice', 'voice']);
   });
 
-  it('repeats a sound file that loops', async () => {
-    const { swap: audio } = swap();
+  it('tells once that a sound file has been heard to its end', async () => {
+    const { swap: audio, ended } = swap();
+    audio.set({ mode: 'sound', soundFile: 'a.wav', loop: false });
+    await settled();
+    heard(audio, 2);
+    expect(ended).toEqual([]);
+    heard(audio, 3);
+    expect(ended).toEqual(['a.wav']);
+    audio.set({ mode: 'sound', soundFile: 'a.wav', loop: false });
+    await settled();
+    expect(heard(audio, 3)).toEqual(['one', 'two', 'voice']);
+    expect(ended).toEqual(['a.wav', 'a.wav']);
+  });
+
+  it('may be chosen anew by whoever is told so', async () => {
+    const audio: AudioSwap = new AudioSwap({
+      track: STEREO,
+      loadSound: async () => sound,
+      onLoadFailed: () => {},
+      onSoundEnded: () => audio.set({ mode: 'mute' }),
+    });
+    audio.set({ mode: 'sound', soundFile: 'a.wav', loop: false });
+    await settled();
+    expect(heard(audio, 3)).toEqual(['one', 'two', 'voice']);
+    expect(audio.apply(unit(3)).data).toEqual(silentAac(2));
+  });
+
+  it('tells nothing of a sound that was muted or replaced before its end', async () => {
+    const { swap: audio, ended } = swap();
+    audio.set({ mode: 'sound', soundFile: 'a.wav', loop: false });
+    await settled();
+    heard(audio, 2);
+    audio.set({ mode: 'sound', soundFile: 'b.wav', loop: false });
+    await settled();
+    heard(audio, 1);
+    audio.set({ mode: 'mute' });
+    heard(audio, 5);
+    expect(ended).toEqual([]);
+  });
+
+  it('repeats a sound file that loops, without an end', async () => {
+    const { swap: audio, ended } = swap();
     audio.set({ mode: 'sound', soundFile: 'a.wav', loop: true });
     await settled();
     expect(heard(audio, 5)).toEqual(['one', 'two', 'one', 'two', 'one']);
+    expect(ended).toEqual([]);
   });
 
   it('stays the source’s when the file fails or another mode was chosen before it was read', async () => {
