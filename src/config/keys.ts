@@ -297,12 +297,12 @@ export const SECTIONS = {
     rtmp_push_cpu_limit_percent: key(
       integer(0, 10_000, '%'),
       0,
-      'A push whose process uses more of one core than this for 10 s is ended and started again. 0 = no limit.',
+      'A push whose own process, which copies, uses more of one core than this for 10 s is ended and started again. Encoders, which pushes share, are not limited. 0 = no limit.',
     ),
     rtmp_push_memory_limit_bytes: key(
       integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
       0,
-      'The same for the memory of its process. 0 = no limit.',
+      'The same for the memory of its own process. Encoders are not limited. 0 = no limit.',
     ),
     admission_max_cpu_percent: key(
       integer(0, 100, '%'),
