@@ -14,11 +14,20 @@ export class AwakeClock implements Disposable {
 
   /** From and until are of `Date.now()`; the former is not before its start. */
   betweenMs(fromMs: number, untilMs: number): number {
+    return this.#lostMs(fromMs, untilMs).reduce((awakeMs, lostMs) => awakeMs - lostMs, untilMs - fromMs);
+  }
+
+  /** The longest that it was not awake in one piece, between the same. */
+  longestPauseMs(fromMs: number, untilMs: number): number {
+    return Math.max(0, ...this.#lostMs(fromMs, untilMs));
+  }
+
+  #lostMs(fromMs: number, untilMs: number): number[] {
     this.#look();
-    return this.#pauses.reduce((awakeMs, pause) => {
+    return this.#pauses.map((pause) => {
       const overlapMs = Math.min(untilMs, pause.untilMs) - Math.max(fromMs, pause.fromMs);
-      return awakeMs - Math.max(0, Math.min(overlapMs - MAX_STEP_MS, pause.lostMs));
-    }, untilMs - fromMs);
+      return Math.max(0, Math.min(overlapMs - MAX_STEP_MS, pause.lostMs));
+    });
   }
 
   [Symbol.dispose](): void {
