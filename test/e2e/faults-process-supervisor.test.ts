@@ -135,7 +135,11 @@ it('SIGTERM ends a server with a push in every state, and the next start knows w
   await reached(ids.BACKOFF, 'BACKOFF');
   // It is killed half a second after it was asked to end.
   post('/push/terminate', { mediaSessionId: ids.STOPPING }).catch(() => {});
-  await reached(ids.STOPPING, 'STOPPING');
+  await waitUntil(
+    async () => ((await detail(ids.STOPPING)).events.some(({ toState }) => toState === 'STOPPING') ? true : undefined),
+    TIMEOUT_MS,
+    () => 'STOPPING',
+  );
   expect((await detail(ids.STARTING)).state).toBe('STARTING');
   expect((await detail(ids.WAITING_SOURCE)).state).toBe('WAITING_SOURCE');
   expect((await detail(ids.DEGRADED)).state).toBe('DEGRADED');
