@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { PushView } from '../../src/services/transponder-request.ts';
+import { AwakeClock } from './awake-clock.ts';
 import { startNginxRtmp, type NginxRtmp } from './nginx-rtmp.ts';
 import { PublishedRecording, type TakenMedia } from './published-recording.ts';
+import { sourceGapMs, sourceJitterMs } from './source-gap.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import { startTestPublisher } from './test-publisher.ts';
 import { waitUntil } from './wait-until.ts';
@@ -12,12 +14,14 @@ const BYSTANDERS = 9;
 const START_TIMEOUT_MS = 20_000;
 /** A report tells of at least that much: it waits for what is on its way. */
 const MIN_MEDIA_MS = 200;
-/** What the publisher did so long ago may have an effect only now: it sends a report every second or so. */
-const EFFECT_MS = 5000;
+/** A look into a recording that took longer does not say how much had been sent by then. */
+const MAX_LOOK_MS = 50;
 
 export interface PushStep {
   /** Wall clock. */
   readonly atMs: number;
+  /** The event that made it. */
+  readonly type: string;
   readonly toState: string;
 }
 
@@ -30,14 +34,17 @@ export interface EndedRun {
 
 /** What happened to the nine healthy pushes since the rig began or was last asked. */
 export interface BystanderReport extends TakenMedia {
-  /** How much less than the publisher sent the slowest of them got. */
+  /**
+   * How much later than before the slowest of them got what the publisher had sent when it was asked for, without the time in
+   * which this process had to wait, and without that of a publisher whose own pace was uneven.
+   */
   readonly behindMs: number;
   readonly restarts: number;
   /** The states that they went to from ACTIVE. */
   readonly leftActive: readonly string[];
   /** Given up for want of time, of all of them. */
   readonly droppedUnits: { readonly video: number; readonly audio: number };
-  /** By how much the publisher itself sent unevenly. */
+  /** By how much the publisher itself sent unevenly, and what it sent was held up by the machine before the application. */
   readonly sourceJitterMs: number;
 }
 
@@ -61,6 +68,8 @@ export interface FaultRig {
   state(id: string): { readonly state: string; readonly reason: string | null; readonly restarts: number };
   /** The first step into that state at or after `sinceMs` of the wall clock. */
   reached(id: string, state: string, timeoutMs: number, sinceMs?: number): Promise<PushStep>;
+  /** The longest hole that the publisher itself may have made since that time of `performance.now()`. */
+  sourceGapMs(sinceMs: number): number;
   bystanders(): Promise<BystanderReport>;
   close(): Promise<void>;
 }
@@ -93,7 +102,7 @@ async function build(
   built.push(async () => void database.close());
 
   const stepsOf = database.prepare<[string], PushStep>(
-    'SELECT at AS atMs, to_state AS toState FROM event WHERE transponder_id = ? ORDER BY seq',
+    'SELECT at AS atMs, type, to_state AS toState FROM event WHERE transponder_id = ? ORDER BY seq',
   );
   const runsOf = database.prepare<[string], EndedRun>(
     `SELECT pid, exit_class AS exitClass, exit_detail AS exitDetail FROM run
@@ -108,12 +117,20 @@ async function build(
     if (answer.status !== 200) throw new Error(`startup: ${answer.status} ${answer.text}`);
     return (answer.json() as PushView).mediaSessionId;
   };
-  const reached = (id: string, state: string, timeoutMs: number, sinceMs = 0): Promise<PushStep> =>
+  const firstStep = (
+    id: string,
+    isWanted: (step: PushStep) => boolean,
+    timeoutMs: number,
+    sinceMs: number,
+    what: string,
+  ): Promise<PushStep> =>
     waitUntil(
-      () => stepsOf.all(id).find((step) => step.atMs >= sinceMs && step.toState === state),
+      () => stepsOf.all(id).find((step) => step.atMs >= sinceMs && isWanted(step)),
       timeoutMs,
-      () => `${state} after ${sinceMs}, got ${JSON.stringify([stepsOf.all(id), runsOf.all(id)])}`,
+      () => `${what} after ${sinceMs}, got ${JSON.stringify([stepsOf.all(id), runsOf.all(id)])}`,
     );
+  const reached = (id: string, state: string, timeoutMs: number, sinceMs = 0): Promise<PushStep> =>
+    firstStep(id, ({ toState }) => toState === state, timeoutMs, sinceMs, state);
 
   const names = Array.from({ length: BYSTANDERS }, (_, n) => `bystander${n}`);
   const ids = await Promise.all(
@@ -121,20 +138,25 @@ async function build(
   );
   await Promise.all(ids.map((id) => reached(id, 'ACTIVE', START_TIMEOUT_MS)));
   const recordings = names.map((name) => new PublishedRecording(nginx.recordingPath(name)));
-  /** What the publisher had sent when a recording was last looked into. */
-  const sentMs = recordings.map(() => 0);
-  /** What has come of a recording since the last time, and how much less that is than what was sent. */
-  const take = async (n: number): Promise<TakenMedia & { readonly behindMs: number }> => {
+  const takenMs = recordings.map(() => 0);
+  /** How much less than what was sent a recording had when it was last looked into quickly: the media on the way to it. */
+  const onTheWayMs = recordings.map((): number | undefined => undefined);
+  const take = async (n: number): Promise<TakenMedia> => {
+    const lookMs = performance.now();
+    const sentMs = publisher.video.mediaMs;
     const media = await recordings[n]!.take();
-    const more = publisher.video.mediaMs - sentMs[n]!;
-    sentMs[n]! += more;
-    return { ...media, behindMs: more - media.mediaMs };
+    takenMs[n]! += media.mediaMs;
+    if (performance.now() - lookMs < MAX_LOOK_MS) onTheWayMs[n] = sentMs - takenMs[n]!;
+    return media;
   };
   // Each recording must have begun; what is counted begins now.
   await Promise.all(
     recordings.map((_, n) =>
       waitUntil(
-        async () => ((await take(n).catch(() => undefined))?.mediaMs ? true : undefined),
+        async () => {
+          const media = await take(n).catch(() => undefined);
+          return (media?.mediaMs && onTheWayMs[n] !== undefined) || undefined;
+        },
         START_TIMEOUT_MS,
         () => `no recording of ${names[n]}`,
       ),
@@ -145,6 +167,8 @@ async function build(
     steps: stepsOf.all(id).length,
     droppedUnits: app.pushStatus(id)?.droppedUnits ?? { video: 0, audio: 0 },
   });
+  const awake = new AwakeClock();
+  built.push(async () => awake[Symbol.dispose]());
   let sinceMs = performance.now();
   let counted = ids.map(countsOf);
   return {
@@ -160,30 +184,36 @@ async function build(
     exitClasses: (id) => runsOf.all(id).map(({ exitClass }) => exitClass),
     state: (id) => rowOf.get(id)!,
     reached,
+    sourceGapMs: (fromMs) => sourceGapMs(sourceJitterMs(publisher, fromMs)),
     async bystanders() {
       const reports = recordings.map(() => NOTHING_TAKEN);
-      const behindMs = recordings.map(() => 0);
+      const askedMs = Date.now();
+      const sentMs = publisher.video.mediaMs;
+      const wantedMs = onTheWayMs.map((ms) => sentMs - ms!);
+      const behindMs = recordings.map((): number | undefined => undefined);
       await waitUntil(
         async () => {
-          const taken = await Promise.all(recordings.map((_, n) => take(n)));
-          taken.forEach((media, n) => {
-            reports[n] = joined(reports[n]!, media);
-            behindMs[n]! += media.behindMs;
-          });
-          return reports.every(({ mediaMs }) => mediaMs >= MIN_MEDIA_MS) || undefined;
+          await Promise.all(
+            recordings.map(async (_, n) => {
+              reports[n] = joined(reports[n]!, await take(n));
+              if (takenMs[n]! >= wantedMs[n]!) behindMs[n] ??= awake.betweenMs(askedMs, Date.now());
+            }),
+          );
+          const isTaken = reports.every(({ mediaMs }) => mediaMs >= MIN_MEDIA_MS);
+          return (isTaken && behindMs.every((ms) => ms !== undefined)) || undefined;
         },
         START_TIMEOUT_MS,
-        () => `media of all: ${JSON.stringify(reports)}`,
+        () => `media of all: ${JSON.stringify({ reports, behindMs, wantedMs, takenMs })}`,
       );
       const before = counted;
       counted = ids.map(countsOf);
       const gained = (read: (counts: BystanderCounts) => number): number =>
         counted.reduce((sum, counts, n) => sum + Math.max(0, read(counts) - read(before[n]!)), 0);
-      const fromMs = sinceMs - EFFECT_MS;
+      const jitterMs = sourceJitterMs(publisher, sinceMs);
       sinceMs = performance.now();
       return {
         ...reports.reduce(worstOf),
-        behindMs: Math.max(...behindMs),
+        behindMs: Math.max(0, ...behindMs.map((ms) => ms! - sourceGapMs(jitterMs))),
         restarts: gained(({ restarts }) => restarts),
         leftActive: ids
           .flatMap((id, n) => stepsOf.all(id).slice(before[n]!.steps, counted[n]!.steps))
@@ -193,7 +223,7 @@ async function build(
           video: gained(({ droppedUnits }) => droppedUnits.video),
           audio: gained(({ droppedUnits }) => droppedUnits.audio),
         },
-        sourceJitterMs: Math.max(publisher.video.jitterMs(fromMs), publisher.audio.jitterMs(fromMs)),
+        sourceJitterMs: jitterMs,
       };
     },
     close,
