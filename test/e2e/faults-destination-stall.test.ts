@@ -72,7 +72,7 @@ describe.skipIf(refusal !== undefined)(
       const startedMs = Date.now();
       const id = await start();
       try {
-        const { atMs } = await rig.reached(id, 'BACKOFF', CONNECT_TIMEOUT_MS + START_MS);
+        const { atMs } = await rig.runEnded(id, CONNECT_TIMEOUT_MS + START_MS);
         expect(atMs - startedMs).toBeGreaterThanOrEqual(CONNECT_TIMEOUT_MS);
         expect(rig.exitClasses(id)).toEqual(['dest_timeout']);
       } finally {

@@ -68,6 +68,11 @@ export interface FaultRig {
   state(id: string): { readonly state: string; readonly reason: string | null; readonly restarts: number };
   /** The first step into that state at or after `sinceMs` of the wall clock. */
   reached(id: string, state: string, timeoutMs: number, sinceMs?: number): Promise<PushStep>;
+  /**
+   * The first end of a run at or after `sinceMs` while the push is wanted. The state after it is BACKOFF, or STARTING at once where
+   * chance, which may choose any pause before a first try, makes it 0.
+   */
+  runEnded(id: string, timeoutMs: number, sinceMs?: number): Promise<PushStep>;
   /** The longest hole that the publisher itself may have made since that time of `performance.now()`. */
   sourceGapMs(sinceMs: number): number;
   bystanders(): Promise<BystanderReport>;
@@ -131,6 +136,8 @@ async function build(
     );
   const reached = (id: string, state: string, timeoutMs: number, sinceMs = 0): Promise<PushStep> =>
     firstStep(id, ({ toState }) => toState === state, timeoutMs, sinceMs, state);
+  const runEnded = (id: string, timeoutMs: number, sinceMs = 0): Promise<PushStep> =>
+    firstStep(id, ({ type }) => type === 'runEnded', timeoutMs, sinceMs, 'the end of a run');
 
   const names = Array.from({ length: BYSTANDERS }, (_, n) => `bystander${n}`);
   const ids = await Promise.all(
@@ -184,6 +191,7 @@ async function build(
     exitClasses: (id) => runsOf.all(id).map(({ exitClass }) => exitClass),
     state: (id) => rowOf.get(id)!,
     reached,
+    runEnded,
     sourceGapMs: (fromMs) => sourceGapMs(sourceJitterMs(publisher, fromMs)),
     async bystanders() {
       const reports = recordings.map(() => NOTHING_TAKEN);
