@@ -26,7 +26,7 @@ const DYING_MS = 5000;
 const EXITING_FLAG = 0x4;
 /** Of the masks in /proc/PID/status. */
 const SIGKILL_BIT = 1n << 8n;
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 30_000;
 
 /** Ten destinations in one, which see who publishes what. */
 class Destination {
