@@ -17,7 +17,7 @@ import { startTestApp, type TestApp } from '../support/test-app.ts';
 const FRAME_MS = 40;
 const MAX_OFFSET_MS = 100;
 /** A browser that has paused keeps more sound in store for a while, so that it may take another one to judge the server. */
-const MAX_VIEWERS = 3;
+const MAX_VIEWERS = 6;
 
 let app: TestApp;
 let browser: TestBrowser;
