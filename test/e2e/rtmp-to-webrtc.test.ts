@@ -227,7 +227,7 @@ describe('players of what came by RTMP', () => {
   }
 
   it('go on where the encoder changes to what browsers cannot play', async () => {
-    const parts = [x264('-t', '6', '-bf', '0'), x264('-preset', 'veryfast', '-t', '10', '-bf', '3')];
+    const parts = [x264('-t', '8', '-bf', '0'), x264('-preset', 'veryfast', '-t', '10', '-bf', '3')];
     const messages = [];
     let startMs = 0;
     for (const video of parts) {
@@ -236,6 +236,8 @@ describe('players of what came by RTMP', () => {
       startMs = messages.at(-1)!.timestampMs + 40;
     }
     const name = `changing-${names++}`;
+    // Beforehand, so that all the time before the change is for playing.
+    const page = await openPage();
     const encoder = await RtmpTestClient.publishing(app.ports['rtmp.port']!, name);
     open.push(() => encoder.close());
     const beganMs = performance.now();
@@ -250,11 +252,13 @@ describe('players of what came by RTMP', () => {
     open.push(() => sending);
     open.push(() => encoder.close());
     await vi.waitFor(async () => expect(await streamsOf(name)).toHaveLength(1), { timeout: 15_000, interval: 50 });
-    const player = await play(name);
+    const player = await page.play({ name });
     await player.untilFrames(25);
     await watchPage(player.page);
     expect(transcoders()).toEqual({ video: 0, audio: 0 });
-    await player.untilFrames(300, 30_000);
+    await vi.waitUntil(() => transcoders().video > 0, { timeout: 15_000, interval: 50 });
+    const { framesDecoded } = await player.stat('inbound-rtp', 'video');
+    await player.untilFrames(Number(framesDecoded) + 125);
     expect(transcoders()).toEqual({ video: 1, audio: 0 });
     expect(await player.statuses()).toEqual(['PENDING', 'PLAYING']);
     const { pictures } = await seenAndHeard(player.page);
