@@ -18,9 +18,8 @@ const FRAME_MS = 40;
 const MAX_OFFSET_MS = 100;
 /** A browser that has paused keeps more sound in store for a while, so that it may take another one to judge the server. */
 const MAX_VIEWERS = 6;
-/** Likewise, of smoothness: a busy machine keeps a packet from the page, not only a picture from the screen. */
+/** Likewise, of smoothness: a busy machine keeps packets from the page and has it drop pictures. */
 const MAX_SMOOTH_VIEWERS = 3;
-const MAX_STEP_MS = 500;
 
 let app: TestApp;
 let browser: TestBrowser;
@@ -116,15 +115,16 @@ describe('what an encoder publishes over RTMP is played by a page', () => {
     ['interlaced', x264('-preset', 'veryfast', '-bf', '0', '-flags', '+ildct+ilme')],
   ])('by way of a transcoder, and smoothly: %s', async (_what, video) => {
     const name = await publish(...movingPicture('640x360'), ...TONE, ...video, ...AAC_MONO);
-    let stepMs = await longestStepWatchedMs(name);
-    for (let viewers = 1; viewers < MAX_SMOOTH_VIEWERS && stepMs >= MAX_STEP_MS; viewers++) {
-      stepMs = await longestStepWatchedMs(name);
+    let seen = await watchSixSeconds(name);
+    for (let viewers = 1; viewers < MAX_SMOOTH_VIEWERS && !isSmooth(seen); viewers++) {
+      console.log(`left out: ${JSON.stringify(seen)}`);
+      seen = await watchSixSeconds(name);
     }
-    expect(stepMs).toBeLessThan(MAX_STEP_MS);
+    expect(seen).toSatisfy(isSmooth);
   });
 
-  /** The longest step between the pictures of six seconds that a page that begins to play now sees, with sound, from a transcoder. */
-  async function longestStepWatchedMs(name: string): Promise<number> {
+  /** What a page that begins to play now sees of 150 pictures, with sound, from a transcoder. */
+  async function watchSixSeconds(name: string) {
     const player = await play(name);
     await player.untilFrames(1);
     await watchPage(player.page);
@@ -132,13 +132,17 @@ describe('what an encoder publishes over RTMP is played by a page', () => {
     await untilHeard(player);
     expect(transcoders()).toEqual({ video: 1, audio: 1 });
     const { framesDecoded, framesDropped } = await player.stat('inbound-rtp', 'video');
-    expect(Number(framesDropped)).toBeLessThan(Number(framesDecoded) / 20);
     const { pictures } = await seenAndHeard(player.page);
-    expect(pictures.length).toBeGreaterThan(75);
     await player.page.close();
-    const stepMs = longestStepMs(pictures, FRAME_MS);
-    console.log(`longest step: ${Math.round(stepMs)} ms`);
-    return stepMs;
+    return {
+      droppedPart: Number(framesDropped) / Number(framesDecoded),
+      pictures: pictures.length,
+      longestStepMs: longestStepMs(pictures, FRAME_MS),
+    };
+  }
+
+  function isSmooth(seen: Awaited<ReturnType<typeof watchSixSeconds>>): boolean {
+    return seen.droppedPart < 1 / 20 && seen.pictures > 75 && seen.longestStepMs < 500;
   }
 
   it.each([
