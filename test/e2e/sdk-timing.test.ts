@@ -97,10 +97,11 @@ test.each([
   { codec: 'VP8', stripCodecs: 'H264' },
 ])('a viewer who joins in the middle of a GOP of $codec keeps no delay', async ({ codec, stripCodecs }) => {
   const name = freshName();
-  await (await openPage()).publish({ name, stripCodecs });
-  const early = await (await openPage()).play({ name });
-  const laterPage = await openPage();
-  // The early viewer's keyframe is two seconds old by then, recent enough for its GOP to be replayed.
+  // All pages beforehand: the late viewer is to come while the keyframe is recent enough for its GOP to be replayed.
+  const [publisherPage, earlyPage, laterPage] = [await openPage(), await openPage(), await openPage()];
+  await publisherPage.publish({ name, stripCodecs });
+  const early = await earlyPage.play({ name });
+  // The early viewer's keyframe is two seconds old by then.
   await early.untilFrames(40);
   const keyframesBefore = (await early.stat('inbound-rtp', 'video'))['keyFramesDecoded'];
   const late = await laterPage.play({ name });
