@@ -32,7 +32,7 @@ const SKEW_SAMPLE_EVERY_MS = 400;
  * After the first sender reports the browser brings audio and video together in small steps, and again after each pause of its
  * own, which makes its buffer of sound longer.
  */
-const SKEW_WATCHED_MS = 60_000;
+const SKEW_WATCHED_MS = 100_000;
 
 test('sender reports keep audio and video within 60 ms of each other for ten seconds', async () => {
   const name = freshName();
@@ -51,7 +51,7 @@ test('sender reports keep audio and video within 60 ms of each other for ten sec
   }
   console.log(`audio-video skew: ${skews.join(', ')} ms`);
   expect(keptMs, `skews of ${skews.join(', ')} ms`).toBeGreaterThanOrEqual(KEPT_MS);
-});
+}, 150_000);
 
 const WANTED_BPS = 2_000_000;
 /** An estimate takes the pauses of a busy machine for those of the path, so that another one may judge that. */
