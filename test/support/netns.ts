@@ -11,6 +11,8 @@ const run = promisify(execFile);
 const DELAY_PROGRAM = fileURLToPath(new URL('../children/udp-delay.ts', import.meta.url));
 /** Names carry the process id of their maker, so that what a killed run left behind can be told from what is in use. */
 const NAME = /^tpl(\d+)[a-z]?-[rc]\b/gm;
+/** A timer may fire up to this much before its time. */
+const TIMER_SLACK_MS = 1;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 /** Made by this process so far: each has a letter, for the names of interfaces have room for no more. */
 let networks = 0;
@@ -40,7 +42,7 @@ export interface LossyNetwork {
   setReceiveBuffers(bytes: number): Promise<void>;
   /** What was lost since `setLoss`, in packets. */
   lostPackets(): Promise<{ readonly toHost: number; readonly toClients: number }>;
-  /** Holds up the packets of new UDP flows between the clients and `port` of this machine, in each direction. */
+  /** Holds up the packets of new UDP flows between the clients and `port` of this machine by that at least, in each direction. */
   delayNewFlows(port: number, oneWayMs: number): Promise<void>;
   /** Removes everything. What runs in the namespace must have been ended before. */
   close(): Promise<void>;
@@ -149,7 +151,7 @@ export async function createLossyNetwork(): Promise<LossyNetwork> {
     lostPackets: async () => ({ toHost: await lost(routerIn), toClients: await lost(routerOut) }),
     async delayNewFlows(port, oneWayMs) {
       await stop(delay);
-      const program = [process.execPath, DELAY_PROGRAM, String(port), hostAddress, String(oneWayMs)];
+      const program = [process.execPath, DELAY_PROGRAM, String(port), hostAddress, String(oneWayMs + TIMER_SLACK_MS)];
       delay = spawn('ip', ['netns', 'exec', router, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
       const ended = once(delay, 'exit').then(() => {
         throw new Error('the delaying relay ended');
