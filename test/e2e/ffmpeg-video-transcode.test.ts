@@ -114,10 +114,11 @@ describe('video transcoding with the real ffmpeg', () => {
       onKeyframeNeeded: () => requests++,
       onEnd: (reason) => expect.fail(reason),
     });
-    await feedLive(input, 33, (unit) => {
-      if (unit === input[killAt]) process.kill(pidWithNonce(nonce), 'SIGKILL');
-      video.feed(unit);
-    });
+    await feedLive(input.slice(0, killAt), 33, (unit) => video.feed(unit));
+    process.kill(pidWithNonce(nonce), 'SIGKILL');
+    // Its end may be known late on a busy machine: the rest of the group is for the one that comes back.
+    await vi.waitUntil(() => video.counters.restarts === 1, { timeout: 20_000, interval: 1 });
+    await feedLive(input.slice(killAt), 33, (unit) => video.feed(unit));
     await vi.waitFor(() => expect(out.at(-1)!.ptsUs).toBeGreaterThan(input.at(-6)!.ptsUs), { timeout: 20_000 });
     await video.close('test over');
 
