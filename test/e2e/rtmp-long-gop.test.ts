@@ -85,8 +85,9 @@ describe('a page that comes in the middle of a long group of pictures', () => {
     ['copied', x264(...FOUR_MBITS, '-bf', '0', ...LONG_GOP)],
     ['transcoded, because of its B-frames', x264('-preset', 'veryfast', ...FOUR_MBITS, '-bf', '3', ...LONG_GOP)],
   ])('shows it before the next keyframe, and is soon where the stream is: %s', async (_what, video) => {
-    const { name, probe } = await publish(...numberedPicture(), ...TONE, ...video, ...AAC_MONO);
+    // Beforehand, so that half a group is left when the page begins to play.
     const page = await openPage();
+    const { name, probe } = await publish(...numberedPicture(), ...TONE, ...video, ...AAC_MONO);
     await probe.until(() => probe.count('video') > GOP_FRAMES / 2, 'the middle of the group');
     const beganMs = performance.now();
     await watched(page, name);
@@ -104,8 +105,8 @@ describe('a page that comes in the middle of a long group of pictures', () => {
 
 describe.skipIf(refusal !== undefined)('a page that lost more than can be repaired', () => {
   it('shows the picture again before the next keyframe, once the network is well', async () => {
-    const { name, probe } = await publish(...numberedPicture(), ...x264(...FOUR_MBITS, '-bf', '0', ...LONG_GOP), '-an');
     const page = await openPage();
+    const { name, probe } = await publish(...numberedPicture(), ...x264(...FOUR_MBITS, '-bf', '0', ...LONG_GOP), '-an');
     const player = await watched(page, name);
     await untilShown(page, (numbers) => numbers.at(-1)! % GOP_FRAMES > 20 && numbers.at(-1)! % GOP_FRAMES < 60);
     const { keyFramesDecoded } = await player.stat('inbound-rtp', 'video');
