@@ -5,6 +5,7 @@ import { CHILD_NONCE_VARIABLE } from '../../src/supervisor/child-process.ts';
 const KINDS = [
   ['rtmp-push', '-rtmp_app'],
   ['video-transcode', 'libx264'],
+  ['sound-file', 'wav'],
   ['audio-transcode', 'aac'],
   ['audio-transcode', 'libopus'],
 ] as const;
