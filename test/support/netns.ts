@@ -14,6 +14,11 @@ const NAME = /^tpl(\d+)[a-z]?-[rc]\b/gm;
 /** A timer may fire up to this much before its time. */
 const TIMER_SLACK_MS = 1;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
+/** Of the block for benchmarks (RFC 2544), which nothing else on a machine uses: 198.18.0.0/15, eight addresses a network. */
+const NETWORK_ADDRESSES = 8;
+const NETWORKS_IN_BLOCK = 2 ** 17 / NETWORK_ADDRESSES;
+/** A process has the networks from here on, so that those of its own do not meet. */
+const FIRST_NETWORK = randomInt(NETWORKS_IN_BLOCK);
 /** Made by this process so far: each has a letter, for the names of interfaces have room for no more. */
 let networks = 0;
 
@@ -68,13 +73,12 @@ export async function whyNoNamespaces(): Promise<string | undefined> {
 
 export async function createLossyNetwork(): Promise<LossyNetwork> {
   await removeLeftovers();
-  const id = `tpl${process.pid}${LETTERS[networks++ % LETTERS.length]}`;
+  const network = networks++;
+  const id = `tpl${process.pid}${LETTERS[network % LETTERS.length]}`;
   const [router, clients] = [`${id}-r`, `${id}-c`];
   const [hostSide, routerOut, routerIn, clientSide] = ['h', 'o', 'i', 'c'].map((end) => id + end) as Four;
-  // Of the block for benchmarks (RFC 2544), which nothing else on a machine uses; eight addresses a run.
-  const prefix = `198.${randomInt(18, 20)}.${randomInt(256)}`;
-  const base = randomInt(32) * 8;
-  const address = (offset: number) => `${prefix}.${base + offset}`;
+  const base = ((FIRST_NETWORK + network) % NETWORKS_IN_BLOCK) * NETWORK_ADDRESSES;
+  const address = (offset: number) => `198.${18 + (base >> 16)}.${(base >> 8) & 255}.${(base & 255) + offset}`;
   const hostAddress = address(1);
   const directory = await mkdtemp(join(tmpdir(), 'lossy-network-'));
   let delay: ChildProcess | undefined;
