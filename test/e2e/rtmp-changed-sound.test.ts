@@ -152,7 +152,7 @@ it('a page goes on with picture and sound where the encoder changes its sound, w
   await player.until((stats) => stats.find(heard), 'sound');
   await changeTo('stereo');
   const { totalSamplesReceived } = await player.stat('inbound-rtp', 'audio');
-  const changeFrame = (await numbersShown(page.page)).at(-1)!;
+  const changeFrame = await vi.waitUntil(async () => (await numbersShown(page.page)).at(-1), WAIT);
   await vi.waitUntil(async () => (await numbersShown(page.page)).at(-1)! > changeFrame + 75, WAIT);
   await player.until((stats) => stats.find(heard), 'sound after the change');
   expect(Number((await player.stat('inbound-rtp', 'audio'))['totalSamplesReceived'])).toBeGreaterThan(
