@@ -31,8 +31,7 @@ function sessionEndsMs(): readonly number[] {
 describe('the statuses of the official SDK', () => {
   test('lead a publisher over PENDING and PUBLISHING to UNPUBLISHED', async () => {
     const publisher = await (await openPage()).createStream({ name: freshName() });
-    await publisher.act('publish');
-    expect(await publisher.act('status')).toBe('PENDING');
+    expect(await publisher.act('publish', 'status')).toBe('PENDING');
     await publisher.waitFor('PUBLISHING');
     await publisher.act('stop');
     expect(await publisher.waitFor('UNPUBLISHED')).toMatchObject({ info: 'Stopped by publisher stop' });

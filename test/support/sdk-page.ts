@@ -156,16 +156,16 @@ export class SdkStream {
     this.#key = key;
   }
 
-  /** Calls a method of the SDK's stream; what it returns. */
-  act(action: StreamAction): Promise<string | undefined> {
+  /** Calls methods of the SDK's stream one after the other, with nothing of the page between them; what the last one returns. */
+  act(...actions: readonly StreamAction[]): Promise<string | undefined> {
     return this.page.evaluate(
-      ({ key, name }) => {
+      ({ key, names }) => {
         const { sdkTest } = globalThis as unknown as PageGlobals;
         const { stream } = sdkTest.streams.get(key)!;
-        if (name === 'publish' || name === 'play') sdkTest.starting = key;
-        return stream[name]() as string | undefined;
+        if (names.includes('publish') || names.includes('play')) sdkTest.starting = key;
+        return names.map((name) => stream[name]() as string | undefined).at(-1);
       },
-      { key: this.#key, name: action },
+      { key: this.#key, names: actions },
     );
   }
 
