@@ -2,10 +2,11 @@ import type { SentTrack } from './sent-track.ts';
 
 /**
  * A source that is starved by the machine makes holes of its own: its sender reports say of a late picture that it was taken late.
- * They are then of what it was late, and a frame.
+ * They are then of what it was late, for sound that stays late moves all at once, and of a frame, which is a quarter longer while
+ * pictures follow their reports.
  */
 const STARVED_MS = 200;
-const FRAME_MS = 40;
+const FRAME_MS = 1.25 * 40;
 /** What the publisher did so long ago may have an effect only now: it sends a report every second or so. */
 const EFFECT_MS = 5000;
 
