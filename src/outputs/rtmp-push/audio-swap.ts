@@ -14,6 +14,8 @@ export interface AudioSwapOptions {
   readonly onSoundEnded: (soundFile: string) => void;
 }
 
+type SoundMode = Extract<AudioMode, { readonly mode: 'sound' }>;
+
 interface Sound {
   readonly soundFile: string;
   readonly frames: readonly Buffer[];
@@ -23,12 +25,15 @@ interface Sound {
 
 /**
  * Decides which audio goes out, frame by frame on the frames' own grid, so that switching leaves no gap and no step in the
- * timestamps (design §1). A sound begins when its file has been encoded; until then, and after its end, the source is heard.
+ * timestamps (design §1). A sound begins when its file has been encoded; until then, and after its end, the source is heard. Where
+ * nothing was heard before, as at the beginning, there is silence until then: nobody wants that much of the source.
  */
 export class AudioSwap {
   readonly #options: AudioSwapOptions;
   #mode: AudioMode = { mode: 'source' };
   #sound: Sound | undefined;
+  #isLoading = false;
+  #isAudible = false;
 
   constructor(options: AudioSwapOptions) {
     this.#options = options;
@@ -37,25 +42,30 @@ export class AudioSwap {
   set(mode: AudioMode): void {
     this.#mode = mode;
     this.#sound = undefined;
-    if (mode.mode !== 'sound') return;
-    const { track, loadSound, onLoadFailed } = this.#options;
-    loadSound(mode.soundFile, track).then((frames) => {
-      // Another mode may have been set meanwhile.
-      if (this.#mode === mode) this.#sound = { ...mode, frames, next: 0 };
-    }, onLoadFailed);
+    this.#isLoading = mode.mode === 'sound';
+    if (mode.mode === 'sound') void this.#load(mode);
   }
 
   apply(unit: AudioUnit): AudioUnit {
-    switch (this.#mode.mode) {
-      case 'source':
-        return unit;
-      case 'mute':
-        return { ...unit, data: silentAac(this.#options.track.channels) };
-      case 'sound': {
-        const data = this.#nextFrame();
-        return data ? { ...unit, data } : unit;
-      }
+    const { mode } = this.#mode;
+    this.#isAudible = mode !== 'mute' && (this.#isAudible || !this.#isLoading);
+    if (!this.#isAudible) return { ...unit, data: silentAac(this.#options.track.channels) };
+    const data = mode === 'sound' ? this.#nextFrame() : undefined;
+    return data ? { ...unit, data } : unit;
+  }
+
+  async #load(mode: SoundMode): Promise<void> {
+    const { track, loadSound, onLoadFailed } = this.#options;
+    let frames: readonly Buffer[] | undefined;
+    try {
+      frames = await loadSound(mode.soundFile, track);
+    } catch (error) {
+      onLoadFailed(error);
     }
+    // Another mode may have been set meanwhile.
+    if (this.#mode !== mode) return;
+    this.#isLoading = false;
+    if (frames) this.#sound = { ...mode, frames, next: 0 };
   }
 
   #nextFrame(): Buffer | undefined {

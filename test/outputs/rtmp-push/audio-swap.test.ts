@@ -50,11 +50,33 @@ describe('the audio of a push', () => {
 
   it('is a sound file once, then the source again', async () => {
     const { swap: audio } = swap();
+    expect(heard(audio, 1)).toEqual(['voice']);
     audio.set({ mode: 'sound', soundFile: 'a.wav', loop: false });
     expect(heard(audio, 1)).toEqual(['voice']);
     await settled();
     expect(heard(audio, 4)).toEqual(['one', 'two', 'voice', 'voice']);
   });
+
+  it.each(['nothing', 'mute'] as const)(
+    'is silence until the file can be heard where there was %s before',
+    async (before) => {
+      for (const [load, then] of [
+        [async () => sound, ['one', 'two']],
+        [() => Promise.reject(new Error('no such file')), ['voice', 'voice']],
+      ] as const) {
+        const { swap: audio } = swap(load);
+        if (before === 'mute') {
+          audio.apply(unit(0));
+          audio.set({ mode: 'mute' });
+          audio.apply(unit(1));
+        }
+        audio.set({ mode: 'sound', soundFile: 'a.wav', loop: true });
+        expect([2, 3].map((ptsUs) => audio.apply(unit(ptsUs)).data)).toEqual([silentAac(2), silentAac(2)]);
+        await settled();
+        expect(heard(audio, 2)).toEqual(then);
+      }
+    },
+  );
 
   it('tells once that a sound file has been heard to its end', async () => {
     const { swap: audio, ended } = swap();
