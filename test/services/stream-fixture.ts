@@ -137,7 +137,14 @@ const CONNECTION: BackendSession['connection'] = {
   clientBrowserVersion: '',
 };
 
-export const VIEWER: RtmpViewer = { write: () => {}, writeAll: () => {}, backlogBytes: 0, takenBytes: 0 };
+export const VIEWER: RtmpViewer = {
+  write: () => {},
+  writeAll: () => {},
+  backlogBytes: 0,
+  takenBytes: 0,
+  unacknowledgedBytes: 0,
+  expectRate: () => {},
+};
 
 export function webrtcPublish(mediaSessionId: string, name = 'test'): PublishStreamRequest {
   return { ...WEBRTC, mediaSessionId, name, record: false };

@@ -53,8 +53,8 @@ interface OpenStream {
 
 const APP_KEY = 'flashStreamingApp';
 const MEDIA_PROVIDER = 'Flash';
-/** librtmp acknowledges after a tenth of it. */
-const PEER_BANDWIDTH_BYTES = 10 * ACKNOWLEDGEMENT_WINDOW_BYTES;
+/** librtmp acknowledges after a tenth of its bandwidth, and asks nothing of the window. */
+const PEER_BANDWIDTH_WINDOWS = 10;
 const DYNAMIC_LIMIT = 2;
 const LOGIN_CHARS = 20;
 
@@ -116,6 +116,12 @@ export class ClientCommands {
     this.gone(reason);
   }
 
+  announceWindow(windowBytes: number): void {
+    this.#peer.send({ kind: 'windowAckSize', windowBytes });
+    const bandwidthBytes = PEER_BANDWIDTH_WINDOWS * windowBytes;
+    this.#peer.send({ kind: 'peerBandwidth', windowBytes: bandwidthBytes, limitType: DYNAMIC_LIMIT });
+  }
+
   #command({ name, transactionId, args }: CommandMessage): Promise<void> | undefined {
     if (name === 'connect') return this.#connect(transactionId, args);
     if (!this.#connected) throw new ProtocolError('RTMP_CONNECT', 'the first command is not connect');
@@ -167,8 +173,7 @@ export class ClientCommands {
   }
 
   #accept(transactionId: number, { isEnhanced }: ConnectCommand): undefined {
-    this.#peer.send({ kind: 'windowAckSize', windowBytes: ACKNOWLEDGEMENT_WINDOW_BYTES });
-    this.#peer.send({ kind: 'peerBandwidth', windowBytes: PEER_BANDWIDTH_BYTES, limitType: DYNAMIC_LIMIT });
+    this.announceWindow(ACKNOWLEDGEMENT_WINDOW_BYTES);
     this.#peer.send({ kind: 'setChunkSize', chunkSize: OUT_CHUNK_SIZE });
     const success = {
       level: 'status',

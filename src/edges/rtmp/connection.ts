@@ -91,6 +91,8 @@ export class RtmpConnection {
     this.#viewer = new SocketViewer({
       socket,
       acknowledgedBytes: () => this.#link.peerAcknowledgedBytes,
+      acknowledgementBytes: () => this.#link.peerAcknowledgementBytes,
+      announceWindow: (windowBytes) => this.#commands.announceWindow(windowBytes),
       onUnreadAnswers: () => this.#cut('RTMP_UNREAD_ANSWERS', 'a client asks on and reads no answers; it is cut off'),
     });
     this.#commands = new ClientCommands(services, {

@@ -5,15 +5,22 @@ export interface SocketViewerOptions {
   readonly socket: Socket;
   /** What the client has acknowledged so far; 0 for a client that never does. */
   readonly acknowledgedBytes: () => number;
+  /** How much its last acknowledgement was for. */
+  readonly acknowledgementBytes: () => number;
+  /** Tells the client what to acknowledge after. */
+  readonly announceWindow: (windowBytes: number) => void;
   /** The client lets answers wait, and asks on. */
   readonly onUnreadAnswers: () => void;
 }
 
 /**
- * What the server tells clients to acknowledge after. So much of what waits for a slow viewer cannot be told from what it has; every
+ * What the server tells clients to acknowledge after, at first and where much is sent. So much of what waits for a slow viewer cannot be told from what it has; every
  * acknowledgement is one more read.
  */
 export const ACKNOWLEDGEMENT_WINDOW_BYTES = 125_000;
+/** So much of a stream, where less is sent: a wait of seconds would hide in the usual window. */
+const WINDOW_SECONDS = 0.5;
+const MIN_WINDOW_BYTES = 8_000;
 const MAX_UNREAD_ANSWER_BYTES = 256 * 1024;
 
 /**
@@ -25,6 +32,7 @@ export class SocketViewer implements RtmpViewer {
   readonly #options: SocketViewerOptions;
   #givenBytes = 0;
   #unreadAnswerBytes = 0;
+  #windowBytes = ACKNOWLEDGEMENT_WINDOW_BYTES;
 
   constructor(options: SocketViewerOptions) {
     this.#options = options;
@@ -32,14 +40,28 @@ export class SocketViewer implements RtmpViewer {
 
   get backlogBytes(): number {
     const heldBytes = this.#options.socket.writableLength;
-    const acknowledgedBytes = this.#options.acknowledgedBytes();
-    if (acknowledgedBytes === 0) return heldBytes;
-    return Math.max(heldBytes, this.#givenBytes - acknowledgedBytes - ACKNOWLEDGEMENT_WINDOW_BYTES);
+    return this.#options.acknowledgedBytes() === 0 ? heldBytes : Math.max(heldBytes, this.unacknowledgedBytes);
+  }
+
+  get unacknowledgedBytes(): number {
+    const { acknowledgedBytes, acknowledgementBytes } = this.#options;
+    // A client need not do as it was told.
+    const windowBytes = Math.max(this.#windowBytes, acknowledgementBytes());
+    return Math.max(0, this.#givenBytes - acknowledgedBytes() - windowBytes);
   }
 
   /** Moves with every byte that the kernel takes and with every acknowledgement; libuv may be told of room in its buffer late. */
   get takenBytes(): number {
     return this.#givenBytes - this.#options.socket.writableLength + this.#options.acknowledgedBytes();
+  }
+
+  expectRate(bytesPerSecond: number): void {
+    if (bytesPerSecond === 0) return;
+    const wantedBytes = Math.round(bytesPerSecond * WINDOW_SECONDS);
+    const windowBytes = Math.min(ACKNOWLEDGEMENT_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, wantedBytes));
+    if (windowBytes > this.#windowBytes / 2 && windowBytes < this.#windowBytes * 2) return;
+    this.#windowBytes = windowBytes;
+    this.#options.announceWindow(windowBytes);
   }
 
   write(bytes: Buffer): void {

@@ -8,8 +8,12 @@ export interface RtmpViewer {
    * at least what the socket holds. 0 for a viewer that keeps up.
    */
   readonly backlogBytes: number;
+  /** The same for a viewer that is expected to acknowledge, also before it has begun to. */
+  readonly unacknowledgedBytes: number;
   /** Certainly taken by the peer or the kernel; what stands still while there is a backlog is stalled. */
   readonly takenBytes: number;
+  /** Of what it is going to be given, so that acknowledgements come often enough to tell how late it is; 0 where that is not known. */
+  expectRate(bytesPerSecond: number): void;
 }
 
 /** Why a playback ended: its stream is gone, its viewer cannot keep up, or the picture that sound waits for never came. */

@@ -42,6 +42,7 @@ export class RtmpLink {
   #nextIndex = 0;
   #waitingBytes = 0;
   #peerAcknowledgedBytes = 0;
+  #peerAcknowledgementBytes = 0;
   #peerWindowBytes: number | undefined;
 
   constructor({ role, randomBytes, send, limits }: RtmpLinkOptions) {
@@ -60,6 +61,11 @@ export class RtmpLink {
    */
   get peerAcknowledgedBytes(): number {
     return this.#peerAcknowledgedBytes;
+  }
+
+  /** How much its last acknowledgement was for; 0 until there is one. */
+  get peerAcknowledgementBytes(): number {
+    return this.#peerAcknowledgementBytes;
   }
 
   /** The window that the peer has announced by Window Acknowledgement Size; undefined until then. */
@@ -162,7 +168,9 @@ export class RtmpLink {
   /** The sequence number is the total modulo 2^32 (RTMP 1.0 §5.4.3); one from before the last is passed over. */
   #acknowledged(sequenceNumber: number): void {
     const newBytes = (sequenceNumber - this.#peerAcknowledgedBytes) >>> 0;
-    if (newBytes < 0x80000000) this.#peerAcknowledgedBytes += newBytes;
+    if (newBytes >= 0x80000000) return;
+    this.#peerAcknowledgementBytes = newBytes;
+    this.#peerAcknowledgedBytes += newBytes;
   }
 
   #keep(message: RawMessage): void {

@@ -25,10 +25,12 @@ function heldSocket() {
 }
 
 function viewerOf({ socket }: { socket: Socket }) {
-  const state = { acknowledgedBytes: 0, unread: 0 };
+  const state = { acknowledgedBytes: 0, acknowledgementBytes: 0, windows: [] as number[], unread: 0 };
   const viewer = new SocketViewer({
     socket,
     acknowledgedBytes: () => state.acknowledgedBytes,
+    acknowledgementBytes: () => state.acknowledgementBytes,
+    announceWindow: (windowBytes) => void state.windows.push(windowBytes),
     onUnreadAnswers: () => (state.unread += 1),
   });
   return { viewer, state };
@@ -55,6 +57,35 @@ it('the backlog of a client that acknowledges is what it has not acknowledged, b
   state.acknowledgedBytes = 5_000_000;
   viewer.write(Buffer.alloc(10));
   expect(viewer.backlogBytes).toBe(10);
+});
+
+it('a client that is to acknowledge is known to have waiting what it has not acknowledged yet', () => {
+  const held = heldSocket();
+  const { viewer } = viewerOf(held);
+  viewer.write(Buffer.alloc(1_000_000));
+  held.takeAll();
+  expect(viewer.backlogBytes).toBe(0);
+  expect(viewer.unacknowledgedBytes).toBe(1_000_000 - ACKNOWLEDGEMENT_WINDOW_BYTES);
+});
+
+it('acknowledgements are asked for twice in a second of what is sent, where that is less than usual', () => {
+  const { viewer, state } = viewerOf(heldSocket());
+  for (const bytesPerSecond of [0, 400_000, 200_000, 25_000, 30_000, 5_000, 60_000, 1_000_000]) {
+    viewer.expectRate(bytesPerSecond);
+  }
+  expect(state.windows).toEqual([12_500, 30_000, ACKNOWLEDGEMENT_WINDOW_BYTES]);
+});
+
+it('a client that goes on acknowledging less often is not taken for slow', () => {
+  const held = heldSocket();
+  const { viewer, state } = viewerOf(held);
+  viewer.expectRate(25_000);
+  viewer.write(Buffer.alloc(200_000));
+  held.takeAll();
+  Object.assign(state, { acknowledgedBytes: 125_000, acknowledgementBytes: 125_000 });
+  expect(viewer.backlogBytes).toBe(0);
+  Object.assign(state, { acknowledgedBytes: 137_500, acknowledgementBytes: 12_500 });
+  expect(viewer.backlogBytes).toBe(200_000 - 137_500 - 12_500);
 });
 
 it('progress is whatever the kernel takes and whatever the client acknowledges', () => {

@@ -24,6 +24,7 @@ export class FakeViewer implements RtmpViewer {
   bytesPerSecond = Infinity;
   givenBytes = 0;
   takenBytes = 0;
+  expectedBytesPerSecond = 0;
   readonly #reader = new ChunkReader();
 
   constructor() {
@@ -32,6 +33,14 @@ export class FakeViewer implements RtmpViewer {
 
   get backlogBytes(): number {
     return this.givenBytes - this.takenBytes;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.backlogBytes;
+  }
+
+  expectRate(bytesPerSecond: number): void {
+    this.expectedBytesPerSecond = bytesPerSecond;
   }
 
   write(bytes: Buffer): void {

@@ -179,12 +179,15 @@ describe('the count of what the peer has acknowledged', () => {
   it('goes on past 2^32, and an old number does not set it back', () => {
     const { client, server, toServer } = connectedLinks();
     const totals: number[] = [];
+    const steps: number[] = [];
     for (const receivedBytes of [0x60000000, 0xc0000000, 0xbfffffff, 0x10000000, 0xfffffff0, 0x10000001]) {
       client.send({ kind: 'acknowledgement', receivedBytes });
       server.push(toServer.pop()!);
       totals.push(server.peerAcknowledgedBytes);
+      steps.push(server.peerAcknowledgementBytes);
     }
     expect(totals).toEqual([0x60000000, 0xc0000000, 0xc0000000, 0x110000000, 0x110000000, 0x110000001]);
+    expect(steps).toEqual([0x60000000, 0x60000000, 0x60000000, 0x50000000, 0x50000000, 1]);
   });
 });
 
