@@ -29,6 +29,8 @@ export class Batch {
   readonly timestampMs: number;
   /** Of the first message of sound. */
   readonly soundTimestampMs: number | undefined;
+  /** How much of the stream came before its time with this batch: media that was there already. 0 for what is live. */
+  readonly aheadMs: number;
   readonly byteLength: number;
   readonly largestMessageBytes: number;
   readonly videoMessages: number;
@@ -38,11 +40,12 @@ export class Batch {
   readonly #made = new Map<Selection, Buffer | undefined>();
 
   /** `packets` are at least one. */
-  constructor(number: number, packets: readonly Packet[], format: PictureFormat | undefined) {
+  constructor(number: number, packets: readonly Packet[], format: PictureFormat | undefined, aheadMs = 0) {
     const first = packets[0]!;
     this.number = number;
     this.#packets = packets;
     this.format = format;
+    this.aheadMs = aheadMs;
     this.startsWithKeyframe = first.isKeyframe;
     this.timestampMs = first.timestampMs;
     this.soundTimestampMs = packets.find(({ kind }) => kind === 'audio')?.timestampMs;

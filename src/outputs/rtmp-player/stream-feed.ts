@@ -7,6 +7,7 @@ import type { Reader } from '../../hub/unit-source.ts';
 import { SILENT_AAC_STEREO } from '../../protocol/aac/silence.ts';
 import { Batch, type Packet, type PictureFormat } from './batch.ts';
 import { BatchHistory } from './batch-history.ts';
+import { LiveEdge } from './live-edge.ts';
 import { PacketWriter } from './packet-writer.ts';
 import { SILENT_CHANNELS, SILENT_SAMPLE_RATE_HZ, SilentSound } from './silent-sound.ts';
 import { StreamClock } from './stream-clock.ts';
@@ -17,6 +18,8 @@ const BATCH_MS = 40;
 /** From so many viewers on, fewer and larger writes are worth some milliseconds, which players hold in their buffers anyway. */
 const CROWD_VIEWERS = 50;
 const CROWD_BATCH_MS = 150;
+/** What comes at once is given in such parts to whoever takes it slowly. */
+const MAX_BATCH_MS = 500;
 const LOOK_PERIOD_MS = 1_000;
 /** Then other connections have their turn: so many writes hold up the event loop for some milliseconds. */
 const MAX_WRITES_PER_TURN = 500;
@@ -53,6 +56,7 @@ export class StreamFeed implements Shareable {
   readonly #options: StreamFeedOptions;
   readonly #clock = new StreamClock();
   readonly #writer = new PacketWriter(this.#clock);
+  readonly #edge = new LiveEdge();
   readonly #silence: SilentSound | undefined;
   readonly #viewers = new Set<FeedViewer>();
   readonly #reader: Reader;
@@ -162,6 +166,7 @@ export class StreamFeed implements Shareable {
 
   #add(packet: Packet): void {
     this.#pending.push(packet);
+    if (packet.timestampMs - this.#pending[0]!.timestampMs >= MAX_BATCH_MS) return this.#flush();
     // Whoever was first waits for the first of it.
     const batchMs = this.#viewers.size < CROWD_VIEWERS ? BATCH_MS : CROWD_BATCH_MS;
     const waitMs = this.#batches === 0 ? 0 : batchMs;
@@ -172,7 +177,8 @@ export class StreamFeed implements Shareable {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
     if (this.#pending.length === 0) return;
-    const batch = new Batch(this.#batches++, this.#pending, this.#writer.format);
+    const aheadMs = this.#edge.push(this.#pending.at(-1)!.timestampMs, this.#options.clock.monotonicUs());
+    const batch = new Batch(this.#batches++, this.#pending, this.#writer.format, aheadMs);
     this.#pending = [];
     this.history.push(batch);
     this.limits.push(batch);

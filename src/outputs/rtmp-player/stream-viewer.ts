@@ -1,6 +1,7 @@
 import type { Clock } from '../../domain/clock.ts';
 import type { Lease } from '../../hub/shared.ts';
 import type { Batch, PictureFormat, Selection } from './batch.ts';
+import { CatchUp } from './catch-up.ts';
 import type { RtmpPlayback, RtmpPlaybackEnd, RtmpPlaybackOptions } from './rtmp-playback.ts';
 import type { FeedViewer, StreamFeed } from './stream-feed.ts';
 
@@ -8,6 +9,8 @@ import type { FeedViewer, StreamFeed } from './stream-feed.ts';
 const STALL_US = 10_000_000;
 /** How long sound waits for the first picture. */
 const NO_VIDEO_US = 10_000_000;
+/** Until then a client that acknowledges has begun to. */
+const FIRST_ACKNOWLEDGEMENT_US = 1_000_000;
 /** While pictures are dropped sound goes on up to this part of the limit. */
 const SOUND_ONLY_RATIO = 1.5;
 
@@ -36,14 +39,13 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
   readonly #feed: StreamFeed;
   #state: 'opened' | 'playing' | 'paused' | 'closed' = 'opened';
   readonly #mutes = { audio: false, video: false };
+  readonly #catchUp = new CatchUp();
   /** The first that it has not been given or passed over. */
   #nextBatch = 0;
   #awaitsKeyframe = true;
   /** It waits because it could not keep up. */
   #isSlow = false;
   #hasAsked = false;
-  /** What it was given at once when it joined, until it has taken that. */
-  #joinBytes = 0;
   #hasMetadata = false;
   #hasSoundHeader = false;
   #hasPicture = false;
@@ -64,7 +66,9 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
   }
 
   pause(): void {
-    if (this.#state === 'playing') this.#state = 'paused';
+    if (this.#state !== 'playing') return;
+    this.#state = 'paused';
+    this.#catchUp.clear();
   }
 
   resume(): void {
@@ -94,32 +98,39 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
     this.#nextBatch = batch.number + 1;
     const { backlogBytes } = this.#options.viewer;
     const { softBytes, hardBytes } = this.#feed.limits;
-    if (backlogBytes < softBytes / 2) this.#joinBytes = 0;
-    if (backlogBytes > hardBytes + this.#joinBytes) {
+    if (backlogBytes > hardBytes) {
       this.#end('too_slow');
       return;
     }
-    const limitBytes = softBytes + this.#joinBytes;
-    this.#followBacklog(batch, backlogBytes, limitBytes);
-    const selection = this.#select(backlogBytes < limitBytes * SOUND_ONLY_RATIO);
+    if (this.#catchUp.isOn || (batch.aheadMs > 0 && !this.#awaitsKeyframe)) {
+      this.#takeLater(batch);
+      return;
+    }
+    this.#followBacklog(batch, backlogBytes, softBytes);
+    const selection = this.#select(backlogBytes < softBytes * SOUND_ONLY_RATIO);
     if (this.#isSlow && !this.#mutes.video) this.#options.totals.droppedVideoMessages += batch.videoMessages;
     if (selection) this.#give([batch], selection);
   }
 
   look(nowUs: number): void {
     if (this.#state === 'opened' || this.#state === 'closed') return;
-    const { takenBytes, backlogBytes } = this.#options.viewer;
+    const { viewer } = this.#options;
+    const { takenBytes, backlogBytes } = viewer;
+    viewer.expectRate(this.#feed.limits.bytesPerSecond);
     if (backlogBytes === 0 || takenBytes !== this.#takenBytes) {
       this.#takenBytes = takenBytes;
       this.#takenAtUs = nowUs;
     }
+    if (this.#state === 'playing') this.#giveKept();
     if (nowUs - this.#takenAtUs >= STALL_US) this.#end('too_slow');
     else if (this.#state === 'playing' && this.#isInVain && nowUs - this.#playsSinceUs >= NO_VIDEO_US) {
       this.#end('no_video');
     }
   }
 
+  /** What it lacks is all that it is going to get: it goes out before the end. */
   sourceEnded(): void {
+    if (this.#state === 'playing') this.#giveKept(Infinity);
     this.#end('source_ended');
   }
 
@@ -140,27 +151,70 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
     this.#takenAtUs = this.#playsSinceUs;
     this.#awaitsKeyframe = true;
     this.#hasAsked = true;
-    const { history } = this.#feed;
+    const { history, limits } = this.#feed;
+    this.#options.viewer.expectRate(limits.bytesPerSecond);
     if (!history.isFresh) this.#feed.requestKeyframe();
     const first = history.batches[0];
     if (first === undefined || first.number < this.#nextBatch || this.#mutes.video) return;
+    this.#nextBatch = first.number + history.batches.length;
+    this.#catchUp.push(history.batches);
+    this.#giveKept();
+  }
+
+  /** One that comes behind those that are kept, or is to be kept itself. */
+  #takeLater(batch: Batch): void {
+    const { softBytes, lossBytes, bytesPerSecond } = this.#feed.limits;
+    this.#catchUp.push([batch]);
+    const backlogBytes = this.#onItsWayBytes;
+    const aheadBytes = (batch.aheadMs * bytesPerSecond) / 1000;
+    const lostBytes = this.#catchUp.lostBytes(backlogBytes, aheadBytes, this.#options.clock.monotonicUs());
+    if (lostBytes > lossBytes && this.#catchUp.behindBytes(backlogBytes) > softBytes) this.#skipKept(backlogBytes);
+    this.#giveKept();
+  }
+
+  #giveKept(maxBytes = this.#feed.limits.catchUpBytes): void {
+    while (this.#catchUp.isOn) {
+      const batches = this.#catchUp.next(maxBytes - this.#onItsWayBytes);
+      if (batches.length === 0) return;
+      if (batches[0]!.startsWithKeyframe) this.#endWait();
+      const selection = this.#select(true);
+      if (selection) this.#give(batches, selection);
+    }
+  }
+
+  /** It goes on with the newest keyframe there is, or with the next. Sound costs little: of that it gets what it lacks. */
+  #skipKept(backlogBytes: number): void {
+    const batches = this.#catchUp.skip();
+    this.#lose();
+    const selection = this.#select(backlogBytes < this.#feed.limits.softBytes);
+    if (selection) this.#give(batches, selection);
+    if (this.#mutes.video) return;
+    for (const { videoMessages } of batches) this.#options.totals.droppedVideoMessages += videoMessages;
+  }
+
+  /** Nobody has acknowledged anything at first, also who is slow; who never does is known by that soon. */
+  get #onItsWayBytes(): number {
+    const { viewer, clock } = this.#options;
+    const isNew = clock.monotonicUs() - this.#playsSinceUs < FIRST_ACKNOWLEDGEMENT_US;
+    return isNew ? viewer.unacknowledgedBytes : viewer.backlogBytes;
+  }
+
+  #endWait(): void {
     this.#awaitsKeyframe = false;
     this.#isSlow = false;
-    this.#joinBytes = history.byteLength;
-    this.#nextBatch = first.number + history.batches.length;
-    this.#give(history.batches, this.#mutes.audio ? 'video' : 'all');
+  }
+
+  #lose(): void {
+    this.#awaitsKeyframe = true;
+    this.#isSlow = true;
+    this.#hasAsked = false;
   }
 
   #followBacklog(batch: Batch, backlogBytes: number, limitBytes: number): void {
-    if (backlogBytes > limitBytes) {
-      this.#awaitsKeyframe = true;
-      this.#isSlow = true;
-      this.#hasAsked = false;
-    } else if (this.#awaitsKeyframe && backlogBytes < limitBytes / 2) {
-      if (batch.startsWithKeyframe) {
-        this.#awaitsKeyframe = false;
-        this.#isSlow = false;
-      } else if (!this.#hasAsked && !this.#mutes.video) {
+    if (backlogBytes > limitBytes) this.#lose();
+    else if (this.#awaitsKeyframe && backlogBytes < limitBytes / 2) {
+      if (batch.startsWithKeyframe) this.#endWait();
+      else if (!this.#hasAsked && !this.#mutes.video) {
         this.#hasAsked = true;
         this.#feed.requestKeyframe();
       }

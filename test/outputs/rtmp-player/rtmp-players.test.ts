@@ -408,27 +408,4 @@ describe('a slow RTMP player', () => {
     expect(viewer.ofKinds('K', 'v')).toHaveLength(5 * 25);
     expect(ends).toEqual([]);
   });
-
-  it('is not taken for slow because of what it was given when it joined', async () => {
-    const rig = new PlayersRig();
-    rig.picture = PICTURE;
-    rig.keyframeEveryMs = 8_000;
-    rig.watch();
-    await rig.play(7_000);
-    const late = rig.watch();
-    late.viewer.takenBytes = 0;
-    late.viewer.bytesPerSecond = 2 * STREAM_BYTES_PER_SECOND;
-    await rig.play(500);
-    expect(late.viewer.backlogBytes).toBeGreaterThan(1_000_000);
-    expect(pictures(late).length).toBeGreaterThan(7.4 * 25);
-    expect(rig.players.totals.droppedVideoMessages).toBe(0);
-
-    // Once it has taken that, it is as slow as any other.
-    late.viewer.bytesPerSecond = Infinity;
-    late.viewer.takenBytes = late.viewer.givenBytes;
-    await rig.play(200);
-    late.viewer.bytesPerSecond = 0;
-    await rig.play(4_000);
-    expect(rig.players.totals.droppedVideoMessages).toBeGreaterThan(25);
-  });
 });
