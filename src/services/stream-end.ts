@@ -69,6 +69,8 @@ export function endOfRtmpPlayback(reason: RtmpPlaybackEnd): StreamEnd {
   switch (reason) {
     case 'source_ended':
       return failure(STREAM_INFO.stoppedByPublisherStop);
+    case 'source_failed':
+      return failure(STREAM_INFO.failedByError);
     case 'too_slow':
       return failure(STREAM_INFO.failedByRtmpWriter);
     case 'no_video':

@@ -183,6 +183,7 @@ describe('an RTMP player', () => {
 
   it.each([
     ['source_ended', 'Stopped by publisher stop'],
+    ['source_failed', 'Failed by error'],
     ['too_slow', 'Failed by RTMP writer error'],
     ['no_video', 'Failed by RTP activity'],
   ] as const)('ends by %s as FAILED with "%s", and its publisher goes on', async (reason, info) => {

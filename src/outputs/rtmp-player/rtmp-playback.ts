@@ -16,8 +16,11 @@ export interface RtmpViewer {
   expectRate(bytesPerSecond: number): void;
 }
 
-/** Why a playback ended: its stream is gone, its viewer cannot keep up, or the picture that sound waits for never came. */
-export type RtmpPlaybackEnd = 'source_ended' | 'too_slow' | 'no_video';
+/**
+ * Why a playback ended: its stream is gone, or is live and cannot be made what RTMP players take any more, its viewer cannot keep up, or the
+ * picture that sound waits for never came.
+ */
+export type RtmpPlaybackEnd = 'source_ended' | 'source_failed' | 'too_slow' | 'no_video';
 
 export interface RtmpPlaybackOptions {
   readonly name: string;

@@ -64,6 +64,7 @@ export class RtmpPlayers {
     const { renditions, clock, logger, largeBuffers } = this.#options;
     return new StreamFeed({
       lease: renditions.renditionOf(stream, { video: 'h264', audio: isSilent ? cheapestAudio(stream) : 'aac' }),
+      isLive: () => !stream.hasEnded,
       isSilent,
       bounds: largeBuffers ? LARGE_VIEWER_BOUNDS : USUAL_VIEWER_BOUNDS,
       clock,

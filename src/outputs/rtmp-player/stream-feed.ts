@@ -32,12 +32,14 @@ export interface FeedViewer {
   take(batch: Batch): void;
   /** Called every second. */
   look(nowUs: number): void;
-  sourceEnded(): void;
+  sourceEnded(reason: 'source_ended' | 'source_failed'): void;
 }
 
 export interface StreamFeedOptions {
   /** H.264, and AAC unless `isSilent`. Released at the end. */
   readonly lease: RenditionLease;
+  /** Whether the stream is published still; then what ends is only what was made of it. */
+  readonly isLive: () => boolean;
   /** Silence takes the place of the sound, whose times it keeps. */
   readonly isSilent: boolean;
   readonly bounds: ViewerBounds;
@@ -208,6 +210,7 @@ export class StreamFeed implements Shareable {
     this.hasEnded = true;
     this.#flush();
     this.#visitSome(Infinity);
-    for (const viewer of this.#viewers) viewer.sourceEnded();
+    const reason = this.#options.isLive() ? 'source_failed' : 'source_ended';
+    for (const viewer of this.#viewers) viewer.sourceEnded(reason);
   }
 }

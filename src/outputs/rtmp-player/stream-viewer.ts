@@ -129,9 +129,9 @@ export class StreamViewer implements RtmpPlayback, FeedViewer {
   }
 
   /** What it lacks is all that it is going to get: it goes out before the end. */
-  sourceEnded(): void {
+  sourceEnded(reason: 'source_ended' | 'source_failed'): void {
     if (this.#state === 'playing') this.#giveKept(Infinity);
-    this.#end('source_ended');
+    this.#end(reason);
   }
 
   /** Sound waits for pictures that do not come; where there are some, the next keyframe may be far. */

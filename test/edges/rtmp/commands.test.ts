@@ -327,6 +327,12 @@ describe('a player', () => {
       true,
     ],
     ['the operator ends it', ({ streams }) => streams.terminate({ published: false }), 'NetStream.Play.Stop', true],
+    [
+      'its transcoder gives up',
+      ({ playbacks }) => playbacks[0]!.options.onEnd('source_failed'),
+      'NetStream.Play.Failed',
+      false,
+    ],
     ['it is too slow', ({ playbacks }) => playbacks[0]!.options.onEnd('too_slow'), 'NetStream.Play.Failed', false],
   ])('is told and disconnected when %s', async (_, end, code, hasEof) => {
     await using rtmp = await startRtmpHarness();

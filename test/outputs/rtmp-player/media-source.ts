@@ -51,15 +51,6 @@ export function sound(n: number): AudioUnit {
   return { kind: 'audio', codec: 'aac', ptsUs, durationUs: Math.round(AAC_FRAME_US), data: Buffer.from(`s${n}`) };
 }
 
-/** Audio that is marked and given back at once; video never comes. */
-const instantAudio: TranscoderFactory = {
-  audio: ({ to, onUnit }) => ({
-    feed: (unit) => onUnit({ ...unit, codec: to }),
-    close: async () => {},
-  }),
-  video: () => ({ feed: () => {}, close: async () => {} }),
-};
-
 interface RigOptions {
   readonly tracks?: Tracks;
   readonly sendVideoFirst?: boolean;
@@ -90,14 +81,24 @@ export class PlayersRig {
   mediaMs = 0;
   #sounds = 0;
   #stream: LiveStream | undefined;
+  /** A transcoder has given up. */
+  failTranscoder: () => void = () => {};
   readonly #tracks: Tracks;
   readonly #watchers: Watcher[] = [];
 
   constructor(options: RigOptions = {}) {
     this.#tracks = options.tracks ?? { video: { codec: 'h264', width: 0, height: 0 }, audio: AAC };
+    /** Audio that is marked and given back at once; video never comes. */
+    const factory: TranscoderFactory = {
+      audio: ({ to, onUnit, onEnd }) => {
+        this.failTranscoder = () => onEnd('it has given up');
+        return { feed: (unit) => onUnit({ ...unit, codec: to }), close: async () => {} };
+      },
+      video: () => ({ feed: () => {}, close: async () => {} }),
+    };
     this.players = new RtmpPlayers({
       hub: this.hub,
-      renditions: new Renditions({ factory: instantAudio, clock: this.clock, logger: silentLogger }),
+      renditions: new Renditions({ factory, clock: this.clock, logger: silentLogger }),
       clock: this.clock,
       logger: silentLogger,
       sendVideoFirst: options.sendVideoFirst ?? false,

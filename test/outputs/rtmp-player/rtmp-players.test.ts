@@ -154,6 +154,16 @@ describe('an RTMP player', () => {
     expect(rig.players.totals.viewers).toBe(1);
   });
 
+  it('is told that its stream failed where a transcoder has given up while the publisher goes on', async () => {
+    const opus = { codec: 'opus', sampleRateHz: 48_000, channels: 2 } as const;
+    const rig = new PlayersRig({ tracks: { video: { codec: 'h264', width: 0, height: 0 }, audio: opus } });
+    rig.hasSound = false;
+    const watcher = rig.watch();
+    await rig.play(1_000);
+    rig.failTranscoder();
+    expect(watcher.ends).toEqual(['source_failed']);
+  });
+
   it('does not hear of the end after it was closed', async () => {
     const rig = new PlayersRig();
     const watcher = rig.watch();

@@ -29,6 +29,7 @@ class FeedRig {
     this.#sendVideoFirst = sendVideoFirst;
     this.#feed = new StreamFeed({
       lease: { source: this.source, release: () => {} },
+      isLive: () => false,
       isSilent,
       bounds,
       clock: this.clock,
