@@ -134,6 +134,8 @@ export class ClientCommands {
       case 'publish':
         return typeof args[1] === 'string' ? this.#open(true, args[1]) : this.#stop();
       case 'play':
+        // As in Flash: no name, but the end of what is played.
+        if (args[1] === false) return this.#stop();
         return this.#open(false, typeof args[1] === 'string' ? args[1] : '');
       case 'play2':
         return this.#open(false, amfString(args[1], 'streamName') ?? '');

@@ -304,6 +304,21 @@ describe('a player', () => {
     expect(rtmp.playbacks).toEqual([]);
   });
 
+  it.each<[string, (client: RtmpTestClient) => void]>([
+    ['deleteStream', (client) => client.say('deleteStream', [null, 1])],
+    ['play with false for a name', (client) => client.say('play', [null, false], 1)],
+  ])('may end its stream by %s, and play again', async (_, end) => {
+    await using rtmp = await startRtmpHarness();
+    await using _publisher = await publishLive(rtmp, 'a');
+    await using client = await RtmpTestClient.playing(rtmp.port, 'a');
+    end(client);
+    await settled(client);
+    expect(rtmp.playbacks.map(({ calls }) => calls)).toEqual([['start', 'close']]);
+    client.say('play', [null, 'a'], 1);
+    await client.until(() => rtmp.playbacks.length === 2, 'a second playback');
+    expect(client.isClosed).toBe(false);
+  });
+
   it('that the backend refuses hears Failed and is disconnected', async () => {
     await using rtmp = await startRtmpHarness({ answer: ({ operation }) => ({ allowed: operation !== 'playStream' }) });
     await using _ = await publishLive(rtmp, 'a');
