@@ -35,6 +35,9 @@ const END_TIMEOUT_MS = 20_000;
 const END_LOOK_MS = 500;
 /** Who has not been let in may not fill the memory: an encoder's first frames fit, and many such clients do no harm. */
 const IDLE_LIMITS = { maxMediaBytes: 1 << 20, maxUnfinishedBytes: 2 << 20 };
+/** A player sends commands only. */
+const PLAYING_LIMITS = { maxMediaBytes: 64 << 10, maxUnfinishedBytes: 64 << 10 };
+const LIMITS = { idle: IDLE_LIMITS, publishing: DEFAULT_CHUNK_READER_LIMITS, playing: PLAYING_LIMITS };
 const UINT32 = 0x100000000;
 
 /** What a client may say while it waits: enough to see that it goes, which only who reads hears of. */
@@ -181,7 +184,7 @@ export class RtmpConnection {
   #activityChanged(activity: Activity): void {
     this.#activity = activity;
     this.#stopPinging();
-    Object.assign(this.#limits, activity === 'publishing' ? DEFAULT_CHUNK_READER_LIMITS : IDLE_LIMITS);
+    Object.assign(this.#limits, LIMITS[activity]);
     if (activity === 'idle') {
       if (!this.#isAsking && this.#closeReason === undefined) this.#setup.run();
     } else {

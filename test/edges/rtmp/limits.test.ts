@@ -232,6 +232,18 @@ it('a client that sends messages of no known kind without end is cut off', async
   expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { code: 'RTMP_MESSAGE_RATE' } }]);
 });
 
+it('a player that sends more than the beginning of a message is cut off: it has no media to send', async () => {
+  await using rtmp = await startRtmpHarness();
+  await using _publisher = await RtmpTestClient.publishing(rtmp.port, 'a');
+  rtmp.publications[0]!.options.onLive({});
+  await using client = await RtmpTestClient.playing(rtmp.port, 'a');
+  client.media({ typeId: MESSAGE_TYPE.video, timestampMs: 0, streamId: 1, payload: Buffer.alloc(100_000) });
+  await client.closed;
+  expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([
+    { fields: { code: 'RTMP_MESSAGE_TOO_LONG' } },
+  ]);
+});
+
 it('a client that was sent away and floods instead of going is cut off', async () => {
   const clock = new ManualClock();
   await using rtmp = await startRtmpHarness({
