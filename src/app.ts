@@ -415,6 +415,7 @@ async function build(
       rtmpStreams,
       useStreamParamsAsConnection: config.rtmp_use_stream_params_as_connection,
       maxConnections: config.rtmp_max_connections,
+      maxConnectionsPerAddress: config.rtmp_max_connections_per_address,
       maxIdleConnectionsPerAddress: config.rtmp_max_idle_connections_per_address,
       clock,
       logger,

@@ -188,6 +188,11 @@ export const SECTIONS = {
       'An RTMP encoder that sends no media for so long is ended, in milliseconds; its name is free then.',
     ),
     rtmp_max_connections: key(integer(1, 1_000_000), 10_000, 'RTMP connections at once; more are refused.'),
+    rtmp_max_connections_per_address: key(
+      integer(1, 1_000_000),
+      1000,
+      'The same for one client address (IPv6: one /64). Behind a proxy all clients have its address: raise it there.',
+    ),
     rtmp_max_idle_connections_per_address: key(
       integer(1, 1_000_000),
       50,

@@ -12,7 +12,9 @@ export interface RtmpServerOptions extends CommandServices {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly maxConnections: number;
-  /** Of one client address (IPv6: one /64), of those that neither publish nor play. */
+  /** Of one client address (IPv6: one /64). */
+  readonly maxConnectionsPerAddress: number;
+  /** The same, of those that neither publish nor play. */
   readonly maxIdleConnectionsPerAddress: number;
   readonly setupTimeoutMs?: number;
   readonly pingIntervalMs?: number;
@@ -33,9 +35,10 @@ const REFUSAL_LOG_RATE = { perSecond: 1, burst: 5 };
 
 /** RTMP clients: players of any live stream and encoders. `close` ends every connection; from then on new ones are refused. */
 export function createRtmpServer(options: RtmpServerOptions): RtmpServer {
-  const { clock, logger, maxConnections, maxIdleConnectionsPerAddress } = options;
+  const { clock, logger, maxConnections, maxConnectionsPerAddress, maxIdleConnectionsPerAddress } = options;
   const { setupTimeoutMs = DEFAULT_SETUP_TIMEOUT_MS, pingIntervalMs = DEFAULT_PING_INTERVAL_MS } = options;
   const connections = new Set<RtmpConnection>();
+  const countByPlace = new AddressCounter();
   const idleByPlace = new AddressCounter();
   const refusalLog = new RateLimit(clock, REFUSAL_LOG_RATE);
   let closing: Promise<void> | undefined;
@@ -43,11 +46,13 @@ export function createRtmpServer(options: RtmpServerOptions): RtmpServer {
   const accept = (socket: Socket): void => {
     const address = plainAddress(socket.remoteAddress);
     const place = placeOf(address);
+    const ofAddress = countByPlace.of(place);
     const idle = idleByPlace.of(place);
-    if (closing || connections.size >= maxConnections || idle >= maxIdleConnectionsPerAddress) {
+    const isFull = connections.size >= maxConnections || ofAddress >= maxConnectionsPerAddress;
+    if (closing || isFull || idle >= maxIdleConnectionsPerAddress) {
       socket.on('error', (error) => logger.debug({ error }, 'a client connection failed'));
       if (refusalLog.take()) {
-        logger.warn({ address, idle, connections: connections.size }, 'an RTMP connection is refused');
+        logger.warn({ address, ofAddress, idle, connections: connections.size }, 'an RTMP connection is refused');
       }
       socket.destroy();
       return;
@@ -59,6 +64,7 @@ export function createRtmpServer(options: RtmpServerOptions): RtmpServer {
       if (isIdle) idleByPlace.add(place);
       else idleByPlace.remove(place);
     };
+    countByPlace.add(place);
     idleByPlace.add(place);
     const connection = new RtmpConnection(socket, {
       services: options,
@@ -71,6 +77,7 @@ export function createRtmpServer(options: RtmpServerOptions): RtmpServer {
     connections.add(connection);
     void connection.closed.then(() => {
       connections.delete(connection);
+      countByPlace.remove(place);
       setIdle(false);
     });
   };

@@ -120,6 +120,7 @@ export async function startRtmpHarness(options: HarnessOptions = {}): Promise<Rt
     rtmpStreams,
     useStreamParamsAsConnection: false,
     maxConnections: 100,
+    maxConnectionsPerAddress: 100,
     maxIdleConnectionsPerAddress: 50,
     clock,
     logger,

@@ -338,6 +338,15 @@ describe('the number of connections', () => {
     expect(rtmp.log.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { address: '127.0.0.1' } }]);
   });
 
+  it('is limited for an address whatever they do', async () => {
+    await using rtmp = await startRtmpHarness({ maxConnectionsPerAddress: 1 });
+    const first = await RtmpTestClient.publishing(rtmp.port, 'a');
+    expect(await isTaken(rtmp.port)).toBe(false);
+    await first.close();
+    await expect.poll(() => rtmp.connectionCount()).toBe(0);
+    expect(await isTaken(rtmp.port)).toBe(true);
+  });
+
   it('is limited for all of an IPv6 /64 together', async () => {
     await using rtmp = await startRtmpHarness({ maxIdleConnectionsPerAddress: 1 });
     let from = '';
