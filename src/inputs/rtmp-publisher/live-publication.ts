@@ -95,6 +95,8 @@ export class LivePublication implements RtmpPublication {
     if ((typeId !== MESSAGE_TYPE.audio && typeId !== MESSAGE_TYPE.video) || payload.length === 0) return;
     const nowUs = this.#options.clock.monotonicUs();
     this.#hasMessages = true;
+    // Also what a transcoder takes and gives nothing for.
+    if (this.#state === 'live') this.#lastMediaUs = nowUs;
     if (typeId === MESSAGE_TYPE.audio) {
       this.#audio.write(payload, timestampMs, nowUs);
     } else {

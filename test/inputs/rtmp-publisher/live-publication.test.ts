@@ -414,6 +414,18 @@ describe('sound of an RTMP encoder that only a transcoder knows', () => {
     expect(legacyAudio.closed).toBe(1);
   });
 
+  it('keeps its stream also when the transcoder gives nothing any more', () => {
+    const rig = open({ legacyAudio: new Transcoders() });
+    rig.write(MESSAGE_TYPE.dataAmf0, 0, metadata({ audiocodecid: 2 }));
+    for (let ms = 0; ms < 20_000; ms += 26) {
+      rig.audio(ms, MP3);
+      rig.clock.advance(26);
+    }
+    expect(rig.events).toEqual(['live - aac']);
+    rig.clock.advance(15_000);
+    expect(rig.events).toEqual(['live - aac', 'idle']);
+  });
+
   it.each([
     ['AAC of 44.1 kHz', [aacConfig(44_100, 2), aacFrame()]],
     ['mono AAC', [aacConfig(48_000, 1), aacFrame()]],
