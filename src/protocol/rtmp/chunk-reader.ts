@@ -11,8 +11,9 @@ export interface ChunkReaderLimits {
   readonly maxChunkStreams: number;
   /** Received parts of unfinished messages, over all chunk streams. */
   readonly maxUnfinishedBytes: number;
-  /** Messages that a new header cut short; OBS does it now and then, an attacker all the time. */
+  /** Messages that a new header cut short, for each `discardWindowMessages` whole ones; OBS does it now and then, an attacker all the time. */
   readonly maxDiscardedMessages: number;
+  readonly discardWindowMessages: number;
 }
 
 export const DEFAULT_CHUNK_READER_LIMITS: ChunkReaderLimits = {
@@ -22,6 +23,7 @@ export const DEFAULT_CHUNK_READER_LIMITS: ChunkReaderLimits = {
   maxChunkStreams: 32,
   maxUnfinishedBytes: 20_000_000,
   maxDiscardedMessages: 8,
+  discardWindowMessages: 1000,
 };
 
 const DEFAULT_CHUNK_SIZE = 128;
@@ -68,6 +70,8 @@ export class ChunkReader {
   #header = NO_BYTES;
   #unfinishedBytes = 0;
   #discardedMessages = 0;
+  /** Since the last time that the discarded ones were forgotten. */
+  #wholeMessages = 0;
 
   constructor(limits: ChunkReaderLimits = DEFAULT_CHUNK_READER_LIMITS) {
     this.#limits = limits;
@@ -208,6 +212,7 @@ export class ChunkReader {
     const message: RawMessage = { typeId, timestampMs, streamId, payload };
     this.#obey(message);
     messages.push(message);
+    if (++this.#wholeMessages >= this.#limits.discardWindowMessages) this.#forgetDiscarded();
     return taken;
   }
 
@@ -244,6 +249,11 @@ export class ChunkReader {
       const stream = this.#streams.get(controlValue(message));
       if (stream?.isOpen) this.#discard(stream);
     }
+  }
+
+  #forgetDiscarded(): void {
+    this.#wholeMessages = 0;
+    this.#discardedMessages = 0;
   }
 
   #discard(stream: ChunkStream): void {

@@ -138,6 +138,12 @@ describe('chunk reader', () => {
     expect(protocolErrorCode(() => readInPieces(hex(cutShort.repeat(10)), []))).toBe('RTMP_DISCARDED_MESSAGES');
   });
 
+  it('goes on with a peer that cuts a message short now and then, however long', () => {
+    const cutShort = `06 000000 000082 09 01000000 ${'aa'.repeat(128)}`;
+    const wholes = '06 000005 000001 09 01000000 bb'.repeat(200);
+    expect(readInPieces(hex((cutShort + wholes).repeat(40)), [])).toHaveLength(40 * 200);
+  });
+
   const refusals: [string, string, string][] = [
     ['a fresh chunk stream that begins with format 2', '84 000002 cc', 'RTMP_CHUNK_HEADER'],
     ['a fresh chunk stream that begins with format 3', 'c4 cc', 'RTMP_CHUNK_HEADER'],
