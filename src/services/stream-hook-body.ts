@@ -31,6 +31,15 @@ export function hookBodyOf(stream: StreamRecord): object {
   };
 }
 
+/**
+ * The same for `publishStream` and `playStream`, where it is asked about. What an RTMP client would record is always asked about as if it
+ * would (seed "In a player via RTMP"): backends compare with that, and nothing else says so.
+ */
+export function requestHookBodyOf(stream: StreamRecord): object {
+  const body = hookBodyOf(stream);
+  return stream.published && stream.session.kind === 'rtmp' ? { ...body, record: true } : body;
+}
+
 /** A stream for `StreamStatusEvent`: what its client is told of it, with what the client sent (reference/wcs-protocol.md §4). */
 export function statusHookBodyOf(stream: StreamRecord): object {
   return { ...statusObjectOf(stream), custom: stream.custom, sdp: stream.request.sdp };

@@ -7,7 +7,7 @@ import type { MuteEventType } from '../protocol/wcs/server-messages.ts';
 import type { BackendAnswer } from './backend.ts';
 import type { ClientSession } from './sessions.ts';
 import { endOnRequest, failure, ordinaryEnd, type StreamEnd } from './stream-end.ts';
-import { hookBodyOf, statusHookBodyOf } from './stream-hook-body.ts';
+import { hookBodyOf, requestHookBodyOf, statusHookBodyOf } from './stream-hook-body.ts';
 import type { StreamNames } from './stream-names.ts';
 import { overwriteStream } from './stream-overwrite.ts';
 import { type NegotiatedTracks, statusObjectOf, type StreamRecord, type StreamView, viewOf } from './stream-record.ts';
@@ -104,7 +104,7 @@ export class Streams {
     }
     const { session, mediaSessionId, published } = stream;
     this.#streams.set(mediaSessionId, stream);
-    const answer = await session.ask(published ? 'publishStream' : 'playStream', hookBodyOf(stream));
+    const answer = await session.ask(published ? 'publishStream' : 'playStream', requestHookBodyOf(stream));
     if (isTerminal(stream.status)) return false;
     const end = this.#endOfAnswer(stream, answer);
     if (end) {

@@ -46,8 +46,7 @@ const SEED = {
     hasVideo: false,
     hasAudio: true,
     status: 'NEW',
-    // True in the seed; here it says whether this server records.
-    record: false,
+    record: true,
     width: 0,
     height: 0,
     bitrate: 0,
@@ -58,7 +57,7 @@ const SEED = {
     custom: { streamParam1: 'val1', streamParam2: 'val2' },
   },
 };
-const SEED_PLAY = { ...SEED.publishStream, published: false, hasVideo: true };
+const SEED_PLAY = { ...SEED.publishStream, published: false, hasVideo: true, record: false };
 
 const ORIGIN = 'https://shop.example';
 
