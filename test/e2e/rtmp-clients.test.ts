@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startBrowser } from '../support/browser.ts';
+import { type HookRig, startHookRig } from '../support/hook-rig.ts';
 import { openPublisherPage } from '../support/publisher-page.ts';
 import {
   decodeFile,
@@ -11,7 +12,7 @@ import {
   startProgram,
   type RunningProgram,
 } from '../support/rtmp-programs.ts';
-import { startTestApp, type TestApp } from '../support/test-app.ts';
+import type { TestApp } from '../support/test-app.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 type Command = readonly [string, ...string[]];
@@ -24,12 +25,18 @@ const PLAYED_SECONDS = 16;
 const MIN_PICTURES = 100;
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] as const;
 
+/** The parameters of the seed "In a player via RTMP", which every client here has in its URL. */
+const OF_CONNECTION = { connectParam1: 'val1', connectParam2: 'val2' };
+const OF_STREAM = { streamParam1: 'val1', streamParam2: 'val2' };
+
+let rig: HookRig;
 let app: TestApp;
 let directory: string;
 let programs: RunningProgram[];
 
 beforeAll(async () => {
-  app = await startTestApp();
+  rig = await startHookRig();
+  app = rig.app;
   directory = await mkdtemp(join(tmpdir(), 'transponder-rtmp-clients-'));
   await chmod(directory, 0o777);
   programs = [];
@@ -42,11 +49,16 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await app?.close('the tests have ended');
+  await rig?.[Symbol.asyncDispose]();
   await rm(directory, { recursive: true, force: true });
 });
 
-const urlOf = (name: string): string => `rtmp://127.0.0.1:${app.ports['rtmp.port']}/live/${name}`;
+const urlOf = (name: string): string =>
+  `rtmp://127.0.0.1:${app.ports['rtmp.port']}/live?${new URLSearchParams(OF_CONNECTION)}/${name}?${new URLSearchParams(OF_STREAM)}`;
+
+/** What the backend was given as `custom` when it was asked about the clients of a stream. */
+const customsOf = (method: string, name: string): unknown[] =>
+  rig.backend.bodies(method).flatMap(({ name: asked, custom }) => (asked === name ? [custom] : []));
 
 function start(command: Command): RunningProgram {
   // A home for nobody, which only VLC is; GStreamer keeps what it knows of its plugins in its own.
@@ -117,6 +129,16 @@ describe('a stream that ffmpeg publishes', () => {
     expect(played.soundSeconds).toBeGreaterThan(MIN_PICTURES / 25);
   });
 
+  it('has its parameters, and those of the connections, in the URLs of all of them', () => {
+    expect(customsOf('publishStream', 'published')).toEqual([OF_STREAM]);
+    // VLC comes twice.
+    const played = customsOf('playStream', 'published');
+    expect(played.length).toBeGreaterThanOrEqual(PLAYERS.length);
+    expect(played).toEqual(played.map(() => OF_STREAM));
+    const connections = rig.backend.bodies('connect').map(({ custom }) => custom);
+    expect(connections).toEqual([OF_CONNECTION, ...played.map(() => OF_CONNECTION)]);
+  });
+
   it('is published without an error, and leaves no stream and no session behind', async () => {
     expect(publisherEnd).toEqual({ isByItself: true, exitCode: 0, output: '' });
     const sessions = async () => (await app.rest('/rest-api/connection/find_all')).status;
@@ -156,6 +178,8 @@ it.each(PUBLISHERS)('%s publishes, and a player gets all of it to its end', asyn
   const publisher = start(command(urlOf('encoded'), clip));
   await isLive('encoded');
   const player = start(ffmpegPlaying(urlOf('encoded'), file));
+  expect(customsOf('publishStream', 'encoded').at(-1)).toEqual(OF_STREAM);
+  expect(rig.backend.bodies('connect').at(-1)!['custom']).toEqual(OF_CONNECTION);
   expect(await publisher.ended).toMatchObject({ isByItself: true, exitCode: 0 });
   expect(await player.ended).toEqual({ isByItself: true, exitCode: 0, output: '' });
   const played = await decodeFile(file);
