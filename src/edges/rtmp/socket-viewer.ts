@@ -21,6 +21,8 @@ export const ACKNOWLEDGEMENT_WINDOW_BYTES = 125_000;
 /** So much of a stream, where less is sent: a wait of seconds would hide in the usual window. */
 const WINDOW_SECONDS = 0.5;
 const MIN_WINDOW_BYTES = 8_000;
+/** Rates change all the time, and a client need not be told of every change. */
+const WINDOW_TOLERANCE = 1 / 4;
 const MAX_UNREAD_ANSWER_BYTES = 256 * 1024;
 
 /**
@@ -59,7 +61,7 @@ export class SocketViewer implements RtmpViewer {
     if (bytesPerSecond === 0) return;
     const wantedBytes = Math.round(bytesPerSecond * WINDOW_SECONDS);
     const windowBytes = Math.min(ACKNOWLEDGEMENT_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, wantedBytes));
-    if (windowBytes > this.#windowBytes / 2 && windowBytes < this.#windowBytes * 2) return;
+    if (Math.abs(windowBytes - this.#windowBytes) <= this.#windowBytes * WINDOW_TOLERANCE) return;
     this.#windowBytes = windowBytes;
     this.#options.announceWindow(windowBytes);
   }

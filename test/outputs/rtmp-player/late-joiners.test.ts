@@ -11,7 +11,10 @@ const timesOf = ({ viewer }: Watcher): number[] => viewer.ofKinds('K', 'v').map(
 /** What is missing between two pictures, in milliseconds of the stream. */
 function holesOf(watcher: Watcher): number[] {
   const times = timesOf(watcher);
-  return times.slice(1).flatMap((ms, n) => (ms - times[n]! === FRAME_MS ? [] : [ms - times[n]!]));
+  return times.slice(1).flatMap((ms, n) => {
+    const stepMs = ms - times[n]!;
+    return stepMs === FRAME_MS ? [] : [stepMs];
+  });
 }
 
 interface Join {
