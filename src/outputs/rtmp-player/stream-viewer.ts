@@ -10,7 +10,7 @@ const STALL_US = 10_000_000;
 /** How long sound waits for the first picture. */
 const NO_VIDEO_US = 10_000_000;
 /** Until then a client that acknowledges has begun to. */
-const FIRST_ACKNOWLEDGEMENT_US = 1_000_000;
+const FIRST_ACKNOWLEDGEMENT_US = 1_500_000;
 /** While pictures are dropped sound goes on up to this part of the limit. */
 const SOUND_ONLY_RATIO = 1.5;
 
