@@ -14,8 +14,8 @@ export interface SocketViewerOptions {
 }
 
 /**
- * What the server tells clients to acknowledge after, at first and where much is sent. So much of what waits for a slow viewer cannot be told from what it has; every
- * acknowledgement is one more read.
+ * What the server tells clients to acknowledge after, at first and where much is sent. So much of what waits for a slow viewer cannot
+ * be told from what it has; every acknowledgement is one more read.
  */
 export const ACKNOWLEDGEMENT_WINDOW_BYTES = 125_000;
 /** So much of a stream, where less is sent: a wait of seconds would hide in the usual window. */
