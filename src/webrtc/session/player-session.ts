@@ -173,7 +173,7 @@ export class PlayerSession implements SourcePlayer {
         for (const report of packet.reports) {
           if (report.ssrc !== videoSsrc) continue;
           this.#lostPackets = Math.max(0, report.cumulativeLost);
-          this.#bandwidth.receiverReport(report.fractionLost);
+          this.#bandwidth.receiverReport(report);
         }
         break;
       default:

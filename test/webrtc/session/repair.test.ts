@@ -194,9 +194,9 @@ describe('keyframe requests', () => {
 });
 
 describe('a viewer with too little bandwidth', () => {
-  const report = (ssrc: number, fractionLost: number) =>
+  const report = (ssrc: number, cumulativeLost: number, extendedHighestSequence: number) =>
     buildReceiverReport(1, [
-      { ssrc, fractionLost, cumulativeLost: 10, extendedHighestSequence: 0, jitter: 0, lastSr: 0, delaySinceLastSr: 0 },
+      { ssrc, fractionLost: 0, cumulativeLost, extendedHighestSequence, jitter: 0, lastSr: 0, delaySinceLastSr: 0 },
     ]);
 
   async function second(rig: Rig, video: TestSender, fromMs: number): Promise<void> {
@@ -210,7 +210,8 @@ describe('a viewer with too little bandwidth', () => {
   it('is told, then gets audio alone, then is tried again with a keyframe and an unbroken sequence', async () => {
     const { rig, peer, player, video } = await playing();
     const other = await rig.play('V2');
-    player.peer.sendRtcp(report(player.video.ssrc, 128));
+    player.peer.sendRtcp(report(player.video.ssrc, 0, 1000));
+    player.peer.sendRtcp(report(player.video.ssrc, 50, 1100));
     for (let ms = 1000; ms < 12_000; ms += 1000) await second(rig, video, ms);
     expect(rig.eventsOf('notEnoughBandwidth').map(({ sessionId }) => sessionId)).toEqual(['V']);
     player.peer.rtp.length = 0;
