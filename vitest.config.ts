@@ -7,6 +7,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 15_000 } },
+    // Vitest leaves one core to itself, of which it needs little.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,
