@@ -17,6 +17,20 @@ async function begin(options?: Parameters<typeof transponderFixture>[0]) {
   f.service.sourceUp('cam');
 }
 
+/** A store on a disk that is full when the test says so. */
+function smallDisk() {
+  const disk = { isFull: false, writes: 0 };
+  const wrapStore: Wrap = (store) => ({
+    ...store,
+    transaction(work) {
+      disk.writes++;
+      if (disk.isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+      return store.transaction(work);
+    },
+  });
+  return { disk, wrapStore };
+}
+
 const failsWith = (code: string) => expect.objectContaining({ code });
 const stateOf = (id: string) => f.store.transponders.get(id)?.state;
 
@@ -71,26 +85,18 @@ describe('startup', () => {
   });
 
   it('of many pushes begin and stop with their stream in one write', async () => {
-    let writes = 0;
-    await begin({
-      wrapStore: (store) => ({
-        ...store,
-        transaction(work) {
-          writes++;
-          return store.transaction(work);
-        },
-      }),
-    });
+    const { disk, wrapStore } = smallDisk();
+    await begin({ wrapStore });
     for (let n = 0; n < 20; n++) {
       const rtmpUrl = `rtmp://dest${n}.example/live`;
       await f.service.startup({ streamName: 'x', rtmpUrl, waitForStream: true }, 'rest');
     }
-    writes = 0;
+    disk.writes = 0;
     f.service.sourceUp('x');
-    expect([f.runs.started.length, writes]).toEqual([20, 1]);
+    expect([f.runs.started.length, disk.writes]).toEqual([20, 1]);
     f.runs.diesWhenAsked = false;
     f.service.sourceDown('x');
-    expect(writes).toBe(2);
+    expect(disk.writes).toBe(2);
   });
 
   it('refuses a stream that ended while the host was looked up', async () => {
@@ -733,43 +739,25 @@ describe('a restart of the process', () => {
 
 describe('a store that takes no writes', () => {
   it('is found out by an idle server that is asked, at most every five seconds', async () => {
-    let isFull = false;
-    let writes = 0;
-    await begin({
-      wrapStore: (store) => ({
-        ...store,
-        transaction(work) {
-          writes++;
-          if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
-          return store.transaction(work);
-        },
-      }),
-    });
+    const { disk, wrapStore } = smallDisk();
+    await begin({ wrapStore });
     f.clock.advance(5000);
     expect(f.service.probeStore()).toBe(true);
-    isFull = true;
-    writes = 0;
+    disk.isFull = true;
+    disk.writes = 0;
     f.clock.advance(4000);
-    expect([f.service.probeStore(), f.service.isStoreWritable, writes]).toEqual([true, true, 0]);
+    expect([f.service.probeStore(), f.service.isStoreWritable, disk.writes]).toEqual([true, true, 0]);
     f.clock.advance(1000);
-    expect([f.service.probeStore(), f.service.isStoreWritable, writes]).toEqual([false, false, 1]);
-    expect([f.service.probeStore(), writes]).toEqual([false, 1]);
-    isFull = false;
+    expect([f.service.probeStore(), f.service.isStoreWritable, disk.writes]).toEqual([false, false, 1]);
+    expect([f.service.probeStore(), disk.writes]).toEqual([false, 1]);
+    disk.isFull = false;
     f.clock.advance(5000);
     expect(f.service.probeStore()).toBe(true);
   });
 
   it('is not what says how a push is that has ended meanwhile', async () => {
-    let isFull = false;
-    await begin({
-      wrapStore: (store) => ({
-        ...store,
-        transaction(work) {
-          if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
-          return store.transaction(work);
-        },
-      }),
-    });
+    const { disk, wrapStore } = smallDisk();
+    await begin({ wrapStore });
     const ids = await Promise.all(
       ['a', 'b'].map(
         async (app) => (await f.service.startup({ ...request, rtmpUrl: `rtmp://${app}/live` }, 'rest')).mediaSessionId,
@@ -777,7 +765,7 @@ describe('a store that takes no writes', () => {
     );
     const [stopped, failed] = ids as [string, string];
     for (const run of f.runs.started) run.becomeActive();
-    isFull = true;
+    disk.isFull = true;
     expect(await f.service.stop(stopped)).toMatchObject({ state: 'TERMINATED' });
     f.runs.started[1]!.end('dest_reset');
     expect(stateOf(stopped)).toBe('ACTIVE');
@@ -797,25 +785,17 @@ describe('a store that takes no writes', () => {
         .toSorted(),
     ).toEqual(['FAILED', 'TERMINATED']);
     expect(() => f.service.resume(failed)).toThrow(failsWith('OVERLOADED'));
-    isFull = false;
+    disk.isFull = false;
     f.clock.advance(5000);
     expect(ids.map(stateOf)).toEqual(['TERMINATED', 'FAILED']);
     expect(f.service.resume(failed)).toMatchObject({ state: 'STARTING' });
   });
 
   it('disturbs no run, refuses new pushes, and gets everything once it is back', async () => {
-    let isFull = false;
-    await begin({
-      wrapStore: (store) => ({
-        ...store,
-        transaction(work) {
-          if (isFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
-          return store.transaction(work);
-        },
-      }),
-    });
+    const { disk, wrapStore } = smallDisk();
+    await begin({ wrapStore });
     const { mediaSessionId: id } = await f.service.startup(request, 'rest');
-    isFull = true;
+    disk.isFull = true;
     f.runs.last.becomeActive();
     expect(f.service.isStoreWritable).toBe(false);
     await expect(f.service.startup({ ...request, rtmpUrl: 'rtmp://b/live' }, 'rest')).rejects.toThrow(
@@ -823,7 +803,7 @@ describe('a store that takes no writes', () => {
     );
     expect(f.runs.last.isGone).toBe(false);
     expect(stateOf(id)).toBe('STARTING');
-    isFull = false;
+    disk.isFull = false;
     f.clock.advance(5000);
     expect(f.service.isStoreWritable).toBe(true);
     expect(f.store.transponders.get(id)).toMatchObject({ state: 'ACTIVE' });
