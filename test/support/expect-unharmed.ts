@@ -6,6 +6,7 @@ const MAX_VIDEO_GAP_MS = 250;
 /** Two frames of 1,024 samples at 48 kHz, rounded. */
 const MAX_AUDIO_GAP_MS = 43;
 const MAX_BEHIND_MS = 1000;
+
 /**
  * The nine lost nothing: no picture and no sound was given up for any, none left ACTIVE, was restarted or ran late, and their
  * timelines at the destination have no hole that the source has not made.
