@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, 
 import { startBrowser, type TestBrowser } from '../support/browser.ts';
 import { createLossyNetwork, whyNoNamespaces, type LossyNetwork } from '../support/netns.ts';
 import { startNginxRtmp } from '../support/nginx-rtmp.ts';
+import { oneOf } from '../support/one-of.ts';
 import { packetsOf, record } from '../support/recording.ts';
 import { SdkPage, type RtcStat, type SdkStream } from '../support/sdk-page.ts';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
@@ -81,11 +82,7 @@ describe.skipIf(refusal !== undefined)(`a lossy network${refusal === undefined ?
 
   /** Watches the viewer and asserts that its picture went on, with repairs on both ways; gives its codec. */
   async function expectPicture(route: Route): Promise<unknown> {
-    let stretch = await watch(route);
-    for (let stretches = 1; stretches < MAX_STRETCHES && !isSmooth(stretch); stretches++) {
-      console.info(JSON.stringify({ leftOut: stretch }));
-      stretch = await watch(route);
-    }
+    const stretch = await oneOf(MAX_STRETCHES, () => watch(route), isSmooth);
     const mimeType = await mimeTypeOf(route.viewer);
     const outbound = await route.publisher.stat('outbound-rtp', 'video');
     const figures = {
